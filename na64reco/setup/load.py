@@ -1,0 +1,105 @@
+"""Setups from YAML: shipped ones by name, others by path.
+
+A file may say ``based_on: OTHER``; its mappings are then merged into the other's, key by key, and
+``null`` removes a key.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from na64reco.errors import SetupError, did_you_mean
+from na64reco.setup.model import Setup
+
+__all__ = ["list_setups", "load_setup"]
+
+_DATA = Path(str(files("na64reco.setup"))) / "data"
+
+
+def list_setups() -> tuple[str, ...]:
+    """Names of the setups that ship with the package.
+
+    >>> "2022-electron" in list_setups()
+    True
+    """
+    return tuple(sorted(p.stem for p in _DATA.glob("*.yaml")))
+
+
+@cache
+def load_setup(name: str | Path) -> Setup:
+    """A setup by the name of a shipped one or by the path of a YAML file.
+
+    Raises
+    ------
+    SetupError
+        If there is no such setup, or its file is malformed; the message names file and key.
+    """
+    path = _find(name)
+    content = _read(path, seen=())
+    content.setdefault("name", path.stem)
+    try:
+        return Setup.model_validate(content)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc']) or '(whole file)'}: "
+            f"{problem['msg']} (found {problem['input']!r:.80})"
+            for problem in error.errors()
+        ]
+        msg = f"The setup {path} is inconsistent:\n" + "\n".join(lines)
+        raise SetupError(msg) from None
+
+
+def _find(name: str | Path) -> Path:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        msg = f"There is no setup file {path}."
+        raise SetupError(msg)
+    shipped = _DATA / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    msg = (
+        f"There is no setup {str(name)!r}. {did_you_mean(str(name), list_setups())} "
+        "A path of a YAML file is taken as well."
+    )
+    raise SetupError(msg)
+
+
+def _read(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        msg = f"{path}: `based_on` goes in a circle: {' -> '.join(p.stem for p in (*seen, path))}"
+        raise SetupError(msg)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        msg = f"The setup {path} is not valid YAML: {error}"
+        raise SetupError(msg) from None
+    if not isinstance(content, dict):
+        msg = f"The setup {path} must be a mapping, found {type(content).__name__}."
+        raise SetupError(msg)
+    base = content.pop("based_on", None)
+    if base is None:
+        return content
+    sibling = path.parent / f"{base}.yaml"
+    parent = _read(sibling if sibling.is_file() else _find(base), seen=(*seen, path))
+    parent.pop("name", None)
+    return _merge(parent, content)
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
