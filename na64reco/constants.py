@@ -6,10 +6,10 @@ from typing import Final
 
 __all__ = [
     "ALPHA",
-    "KAON_MASS",
-    "MUON_MASS",
     "BEND_PER_TESLA_MM",
     "ELECTRON_MASS",
+    "KAON_MASS",
+    "MUON_MASS",
     "PION_MASS",
     "PROTON_MASS",
     "SPEED_OF_LIGHT",

@@ -33,11 +33,11 @@ class SetupError(Na64recoError):
 
 
 class FileFormatError(Na64recoError):
-    """A file that cannot be read as a hit file: truncated, no `Events`, missing or wrong branches."""
+    """Not readable as a hit file: truncated, no `Events`, missing or wrong branches."""
 
 
 class DataError(Na64recoError):
-    """A readable file with impossible content: cells outside the geometry, NaN, duplicate events."""
+    """Readable, but impossible: cells outside the geometry, NaN, duplicate events."""
 
 
 class MappingError(Na64recoError):

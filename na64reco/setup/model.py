@@ -14,7 +14,7 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import NDArray  # noqa: TC002 - pydantic reads annotations at run time
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
@@ -164,7 +164,7 @@ class Station(_Part):
     angles: dict[Projection, float]
     """Degrees, for every projection that is read out."""
     spacing: NonNegative = 0.0
-    """Distance in z from one projection's plane to the next, mm; the station's z is their middle."""
+    """Distance in z between the planes of two projections, mm; the station's z is their middle."""
     channels: Annotated[int, Field(gt=0, le=65535)]
     """Strips or wires per layer."""
     pitch: Positive
@@ -296,12 +296,12 @@ class Calorimeter(_Part):
     @property
     def x_centres(self) -> NDArray[np.float64]:
         """Local x of the cell centres, shape (nx,), mm."""
-        return (np.arange(self.nx) + 0.5 - self.nx / 2) * self.cell_x
+        return (np.arange(self.nx, dtype=np.float64) + 0.5 - self.nx / 2) * self.cell_x
 
     @property
     def y_centres(self) -> NDArray[np.float64]:
         """Local y of the cell centres, shape (ny,), mm."""
-        return (np.arange(self.ny) + 0.5 - self.ny / 2) * self.cell_y
+        return (np.arange(self.ny, dtype=np.float64) + 0.5 - self.ny / 2) * self.cell_y
 
 
 class Srd(_Part):
@@ -395,7 +395,7 @@ class Setup(_Part):
         return dict(sorted(found, key=lambda item: item[1].z))
 
     def beam_x(self, z: float) -> float:
-        """x of the nominal beam particle at z, mm: straight lines outside, circles inside magnets."""
+        """x of the nominal beam particle at z, mm: circles inside magnets, else straight."""
         x, slope, here = self.beam.x, 0.0, self.beam.z
         for magnet in sorted(self.magnets.values(), key=lambda m: m.z):
             if magnet.start >= z:

@@ -1,0 +1,45 @@
+# make demo   set everything up in .venv and run the main job on data_samples/
+# make test   set everything up and run all checks and tests
+# make bench  speed and memory of the chain, as JSON
+# make samples  remake data_samples/ (see data_samples/README.md)
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n 2
+
+.PHONY: demo test lint bench samples clean help
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+$(VENV)/.base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/na64reco run electron-invisible-2022 data_samples/physics.root data_samples/signal.root \
+	    -o out/demo --overwrite
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+samples: $(VENV)/.base
+	$(BIN)/python data_samples/make.py
+
+clean:
+	rm -rf $(VENV) out build dist
