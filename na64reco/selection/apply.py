@@ -1,0 +1,209 @@
+"""Apply a selection to reconstructed columns: one boolean per cut and event, all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from na64reco.errors import SelectionError, did_you_mean
+from na64reco.selection.blinding import FrozenBox, allow_unblinding
+from na64reco.selection.cutflow import Cutflow
+from na64reco.selection.limits import Periods, cut_mask, in_box
+from na64reco.selection.model import WITHOUT, ByColumn, Selection
+from na64reco.selection.variables import Values, base_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Mask: TypeAlias = NDArray[np.bool_]
+
+__all__ = ["Outcome", "apply", "required_columns", "skim"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a selection made of a batch of events.
+
+    Hidden events (in the blinded box) are False in every mask and counted nowhere, so whatever is
+    derived from an outcome cannot show them.
+    """
+
+    selection: Selection
+    visible: Mask
+    """Shape (events,): not hidden by blinding."""
+    passed: Mask
+    """Shape (cuts, events): passes that cut, whatever the others say."""
+    boxes: Mapping[str, Mask]
+    """Region: shape (events,), whether the event lies in its box, whatever the cuts say."""
+    blinded: str | None
+    """The region that is hidden here."""
+
+    @cached_property
+    def cumulative(self) -> Mask:
+        """Shape (cuts, events): passes that cut and all before it."""
+        result: Mask = np.logical_and.accumulate(self.passed, axis=0)
+        return result
+
+    @cached_property
+    def _failures(self) -> NDArray[np.intp]:
+        """Number of cuts that each event fails, shape (events,); hidden events fail all."""
+        failures: NDArray[np.intp] = len(self.passed) - np.count_nonzero(self.passed, axis=0)
+        return failures
+
+    def without(self, cut: str) -> Mask:
+        """Events that pass all cuts but this one (whose own verdict does not matter)."""
+        mine = self.passed[self._index(cut)]
+        others = (self._failures == 0) | ((self._failures == 1) & ~mine)
+        result: Mask = others & self.visible
+        return result
+
+    def after(self, stage: str) -> Mask:
+        """Events at a stage: ``none``, a cut's name, ``all`` or ``without NAME``.
+
+        Raises
+        ------
+        SelectionError
+            If there is no such stage.
+        """
+        if stage == "none":
+            return self.visible
+        if stage == "all":
+            stage = self.selection.cut_names[-1]
+        if stage.startswith(WITHOUT):
+            return self.without(stage.removeprefix(WITHOUT))
+        result: Mask = self.cumulative[self._index(stage)]
+        return result
+
+    def region(self, name: str) -> Mask:
+        """Events that pass all cuts and lie in the region's box.
+
+        Raises
+        ------
+        SelectionError
+            If there is no such region.
+        """
+        if name not in self.boxes:
+            msg = (
+                f"The selection {self.selection.name!r} has no region {name!r}. "
+                f"{did_you_mean(name, self.boxes)}"
+            )
+            raise SelectionError(msg)
+        result: Mask = self.boxes[name] & self.cumulative[-1]
+        return result
+
+    @property
+    def selected(self) -> Mask:
+        """Events that pass all cuts and lie in any region: those of the skim."""
+        boxes = np.zeros(len(self.visible), dtype=bool)
+        for box in self.boxes.values():
+            boxes |= box
+        boxes &= self.cumulative[-1]
+        return boxes
+
+    @cached_property
+    def cutflow(self) -> Cutflow:
+        """The counts."""
+        count = np.count_nonzero
+        names = self.selection.cut_names
+        return Cutflow(
+            cuts=names,
+            entered=int(count(self.visible)),
+            passed=tuple(int(n) for n in count(self.cumulative, axis=1)),
+            alone=tuple(int(n) for n in count(self.passed, axis=1)),
+            others=tuple(int(count(self.without(name))) for name in names),
+            regions=tuple(
+                (name, None if name == self.blinded else int(count(self.region(name))))
+                for name in self.boxes
+            ),
+        )
+
+    def _index(self, cut: str) -> int:
+        names = self.selection.cut_names
+        if cut not in names:
+            msg = (
+                f"The selection {self.selection.name!r} has no cut or stage {cut!r}. "
+                f"{did_you_mean(cut, self.selection.stages)}"
+            )
+            raise SelectionError(msg)
+        return names.index(cut)
+
+
+def apply(
+    selection: Selection,
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    unblind: FrozenBox | bool | None = None,
+    simulated: bool = False,
+) -> Outcome:
+    """Apply all cuts and regions of a selection.
+
+    Parameters
+    ----------
+    selection
+        From `load_selection`.
+    columns
+        Reconstructed columns by name, each of shape (events,); at least `required_columns`.
+    unblind
+        What `check_frozen_box` returned, to show the blinded region. (False is None; a bare True
+        is an error.)
+    simulated
+        The events are simulated, so there is nothing to hide; they must then have the column
+        ``mc.process``.
+
+    Raises
+    ------
+    SelectionError
+        If a column is missing, a run lies in no period, or the events cannot be unblinded so.
+    """
+    values = Values(columns)
+    if simulated and "mc.process" not in columns:
+        msg = (
+            "These events were declared to be simulated but lack the column 'mc.process' that "
+            "simulated files have; data stay blinded (use a frozen box to unblind them)."
+        )
+        raise SelectionError(msg)
+    periods = Periods(selection, values)
+    boxes = {
+        name: in_box(box, values, periods, nan_inside=False)
+        for name, box in selection.regions.items()
+    }
+    passed = np.empty((len(selection.cuts), values.events), dtype=bool)
+    for row, cut in zip(passed, selection.cuts, strict=True):
+        try:
+            row[:] = cut_mask(cut, values, periods)
+        except SelectionError as error:
+            msg = f"{selection.name}, cut {cut.name!r}: {error}"
+            raise SelectionError(msg) from None
+    visible = np.ones(values.events, dtype=bool)
+    blinded = None if simulated or allow_unblinding(selection, unblind) else selection.blind
+    if blinded is not None:
+        visible = ~in_box(selection.regions[blinded], values, periods, nan_inside=True)
+        passed &= visible
+        boxes = {name: box & visible for name, box in boxes.items()}
+    return Outcome(selection, visible, passed, boxes, blinded)
+
+
+def required_columns(selection: Selection, *, simulated: bool = False) -> frozenset[str]:
+    """The reconstructed columns that `apply` and filling the histograms need."""
+    names = {cut.variable for cut in selection.cuts}
+    names |= {
+        limit.by for cut in selection.cuts for _, limit in cut.limits if isinstance(limit, ByColumn)
+    }
+    names |= {variable for box in selection.regions.values() for variable in box}
+    names |= {a.variable for h in selection.histograms.values() for a in h.axes}
+    if selection.uses_periods:
+        names.add("run")
+    if simulated:
+        names.add("mc.process")
+    return base_columns(names)
+
+
+def skim(outcome: Outcome, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The columns of the visible events that pass all cuts and lie in any region."""
+    mask = outcome.selected
+    return {name: np.asarray(array)[mask] for name, array in columns.items()}
