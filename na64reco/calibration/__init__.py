@@ -10,12 +10,29 @@ from na64reco.calibration.conditions import (
     StrawConditions,
     StripConditions,
 )
+from na64reco.calibration.load import load_conditions
+from na64reco.calibration.read import read_sdc
+from na64reco.calibration.sdc import ALL_RUNS, LAST_RUN, Block, Column, SdcFile, SdcFormat
+from na64reco.calibration.tables import PROJECTIONS, file_formats
+from na64reco.calibration.write import format_sdc, write_sdc
 
 __all__ = [
+    "ALL_RUNS",
+    "LAST_RUN",
+    "PROJECTIONS",
     "Alignment",
+    "Block",
     "CellConditions",
+    "Column",
     "Conditions",
     "NearestConditionsWarning",
+    "SdcFile",
+    "SdcFormat",
     "StrawConditions",
     "StripConditions",
+    "file_formats",
+    "format_sdc",
+    "load_conditions",
+    "read_sdc",
+    "write_sdc",
 ]
