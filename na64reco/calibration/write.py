@@ -92,7 +92,7 @@ def write_sdc(
 def _metadata(name: str, value: str | float) -> str:
     text = _float(value, name) if isinstance(value, int | float) else value
     if "#" in text or "\n" in text or not text.strip():
-        msg = f"The value {text!r} of {name!r} would not read back: it is empty or has # or a line end."
+        msg = f"{name!r}: {text!r} would not read back: it is empty or has a # or a line end."
         raise ConditionsError(msg)
     return f"{name}={text.strip()}"
 
@@ -113,10 +113,10 @@ def _table(block: Block, fmt: SdcFormat) -> list[str]:
     widths = [max((len(row[i]) for row in cells), default=0) for i in range(len(block.columns))]
     words = [columns[name].kind == "text" for name in block.columns]
     lines = [f"columns={','.join(block.columns)}"]
-    for row in cells:
+    for texts in cells:
         padded = [
-            cell.ljust(width) if word else cell.rjust(width)
-            for cell, width, word in zip(row, widths, words, strict=True)
+            text.ljust(width) if word else text.rjust(width)
+            for text, width, word in zip(texts, widths, words, strict=True)
         ]
         lines.append("  ".join(padded).rstrip())
     return lines
