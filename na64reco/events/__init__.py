@@ -1,0 +1,51 @@
+"""The hit-file format: schema, reading, writing, checking, mapping of foreign names."""
+
+from __future__ import annotations
+
+from na64reco.events.columns import EventBatch, Hits, concatenate
+from na64reco.events.files import HitFile, open_file
+from na64reco.events.mapping import Mapping, load_mapping
+from na64reco.events.nano import HitSchema
+from na64reco.events.read import (
+    has_collection,
+    has_field,
+    has_scalar,
+    open_events,
+    read_hits,
+    read_scalar,
+    source_of,
+)
+from na64reco.events.schema import (
+    COLLECTIONS,
+    PROCESSES,
+    REQUIRED_SCALARS,
+    SCALARS,
+    TRIGGER_BITS,
+    Column,
+)
+from na64reco.events.write import EventWriter
+
+__all__ = [
+    "COLLECTIONS",
+    "PROCESSES",
+    "REQUIRED_SCALARS",
+    "SCALARS",
+    "TRIGGER_BITS",
+    "Column",
+    "EventBatch",
+    "EventWriter",
+    "HitFile",
+    "HitSchema",
+    "Hits",
+    "Mapping",
+    "concatenate",
+    "has_collection",
+    "has_field",
+    "has_scalar",
+    "load_mapping",
+    "open_events",
+    "open_file",
+    "read_hits",
+    "read_scalar",
+    "source_of",
+]

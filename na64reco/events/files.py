@@ -1,0 +1,144 @@
+"""Opening ROOT files; the one place where errors of the reading libraries get a meaning."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import uproot
+
+from na64reco.errors import FileFormatError, Na64recoError, did_you_mean
+from na64reco.events.schema import TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["HitFile", "open_file", "reading"]
+
+_RNTUPLE = {"ROOT::RNTuple", "ROOT::Experimental::RNTuple"}
+_REMAKE = "Copy or make it again."
+
+
+@dataclass(frozen=True)
+class HitFile:
+    """An open ROOT file with a TTree or RNTuple of events."""
+
+    path: str
+    directory: Any
+    """uproot's `ReadOnlyDirectory`."""
+    tree: Any
+    """uproot's TTree or RNTuple."""
+    format: Literal["ttree", "rntuple"]
+
+    @property
+    def entries(self) -> int:
+        """Number of events."""
+        return int(self.tree.num_entries)
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """Names of all branches; fields of an RNTuple's collections as `NAME.field`."""
+        return tuple(self.tree.keys())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.directory.close()
+
+
+@contextmanager
+def reading(source: str, what: str) -> Iterator[None]:
+    """Turn whatever uproot, awkward or a decompressor raise inside into a `FileFormatError`."""
+    try:
+        yield
+    except (Na64recoError, MemoryError):
+        raise
+    except Exception as error:
+        # Corrupt bytes surface as nearly any exception, from struct.error to RecursionError.
+        reason = (
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0]:.200}"
+            if str(error).strip()
+            else type(error).__name__
+        )
+        msg = (
+            f"{source}: {what} cannot be read; the file is damaged or not of a kind that uproot "
+            f"reads ({reason}). {_REMAKE}"
+        )
+        raise FileFormatError(msg) from error
+
+
+def open_file(path: str | Path, *, tree: str = TREE) -> HitFile:
+    """Open a hit file and find its TTree or RNTuple.
+
+    Raises
+    ------
+    FileFormatError
+        If it does not exist, is empty, truncated, no ROOT file, or lacks the tree.
+    """
+    name = str(path)
+    if "://" not in name:
+        _check_container(Path(name))
+    with reading(name, "its table of contents"):
+        directory = uproot.open(name if "://" in name else {name: None})
+        classes = directory.classnames(cycle=False)
+    try:
+        kind = _kind(name, tree, classes)
+        with reading(name, f"{tree!r}"):
+            return HitFile(name, directory, directory[tree], kind)
+    except BaseException:
+        directory.close()
+        raise
+
+
+def _kind(name: str, tree: str, classes: Mapping[str, str]) -> Literal["ttree", "rntuple"]:
+    kind = classes.get(tree)
+    if kind is None:
+        found = [n for n, c in classes.items() if c == "TTree" or c in _RNTUPLE]
+        msg = (
+            f"{name}: there is no {tree!r} in this file. {did_you_mean(tree, found or classes)} "
+            f"Events are read from a TTree or RNTuple named {TREE!r}; for another name, give a "
+            "mapping with the key 'tree'."
+        )
+        raise FileFormatError(msg)
+    if kind == "TTree":
+        return "ttree"
+    if kind in _RNTUPLE:
+        return "rntuple"
+    msg = f"{name}: {tree!r} is a {kind}, but a TTree or RNTuple was expected. Is this a hit file?"
+    raise FileFormatError(msg)
+
+
+def _check_container(path: Path) -> None:
+    """Size and header: what can be said without reading any object."""
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            msg = f"{path} is a folder, but a ROOT file was expected. Name the files in it."
+            raise FileFormatError(msg)
+        with path.open("rb") as file:
+            header = file.read(20)
+    except FileNotFoundError:
+        near = [p.name for p in path.parent.glob("*.root")] if path.parent.is_dir() else []
+        msg = f"There is no file {path}." + (f" {did_you_mean(path.name, near)}" if near else "")
+        raise FileFormatError(msg) from None
+    except OSError as error:
+        msg = f"{path} cannot be opened: {error.strerror or error}."
+        raise FileFormatError(msg) from None
+    if size == 0:
+        msg = f"{path} is empty (0 bytes). {_REMAKE}"
+        raise FileFormatError(msg)
+    if header[:4] != b"root":
+        msg = (
+            f"{path} is not a ROOT file: it begins with {header[:8]!r}, not with b'root'. "
+            "Hit files are ROOT files with a TTree or RNTuple named 'Events'."
+        )
+        raise FileFormatError(msg)
+    version = int.from_bytes(header[4:8], "big")
+    # Versions from 1000000 on are files of more than 2 GB, with 64-bit addresses.
+    end = int.from_bytes(header[12:20] if version >= 1_000_000 else header[12:16], "big")
+    if size < max(end, 20):
+        msg = f"{path} is truncated: it has {size} of {end} bytes. {_REMAKE}"
+        raise FileFormatError(msg)
