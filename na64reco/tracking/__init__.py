@@ -1,0 +1,7 @@
+"""From hits of the trackers to tracks and momenta."""
+
+from __future__ import annotations
+
+from na64reco.tracking.reconstruct import reconstruct_tracks
+
+__all__ = ["reconstruct_tracks"]

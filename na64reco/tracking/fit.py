@@ -1,0 +1,330 @@
+"""Kalman filter over all candidates: five track parameters with covariance, at both ends.
+
+The state (x, y, tx, ty, q/p) is a small deviation from a reference track that is followed
+exactly (`field`), so the filter is linear but the bending is not linearised; where the fit ends
+up far from its reference it is repeated about the result. Multiple scattering in every thin layer
+(`layout`) is process noise: cov(tx, ty) = theta^2 (1 + tx^2 + ty^2) ((1 + tx^2, tx ty), (tx ty,
+1 + ty^2)), see E. J. Wolin, L. L. Ho, Nucl. Instrum. Meth. A 329 (1993) 493, eq. 16. A filter
+along the beam gives the state at its end (ECAL) and the chi2, one against the beam the state at
+the first plane: each is the best estimate from all hits at its place. R. Fruehwirth, Nucl.
+Instrum. Meth. A 262 (1987) 444.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+from scipy.special import gammaincc
+
+from na64reco.tracking.field import cross_dipole
+from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from na64reco.tracking.layout import Layout
+    from na64reco.tracking.planes import Planes
+
+__all__ = ["Fits", "fit_tracks", "residuals"]
+
+_PRIOR: Final = (1e6, 1e6, 1.0, 1.0, 1.0)  # variances without knowledge: mm, rad, c/GeV
+_ITERATIONS: Final = 4
+_NEARLY: Final = 0.05  # relative change of q/p that does not need another iteration
+_MIN_QP: Final = 1e-6
+_MAX_QP: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Fitted tracks; states are (x, y, tx, ty, q/p) in mm and c/GeV, q/p before the magnets."""
+
+    ok: NDArray[np.bool_]
+    """Shape (tracks,): the fit converged; the rest is NaN where not."""
+    first: NDArray[np.float64]
+    """State at the first plane, shape (tracks, 5)."""
+    first_covariance: NDArray[np.float64]
+    """Shape (tracks, 5, 5)."""
+    last: NDArray[np.float64]
+    """State at the ECAL's z, shape (tracks, 5)."""
+    last_covariance: NDArray[np.float64]
+    """Shape (tracks, 5, 5)."""
+    chi2: NDArray[np.float64]
+    ndf: NDArray[np.int64]
+    p_value: NDArray[np.float64]
+
+
+def fit_tracks(
+    measured: NDArray[np.float64], seeds: NDArray[np.float64], planes: Planes, layout: Layout
+) -> Fits:
+    """Fit candidates.
+
+    Parameters
+    ----------
+    measured
+        Shape (tracks, planes of the spectrometer): x cos + y sin in the global frame (cluster
+        position plus `Planes.origin`), mm; NaN where the track has no hit.
+    seeds
+        Shape (tracks, 5): states at the layout's first element.
+    """
+    n = len(seeds)
+    chosen = layout.planes
+    first, last = np.full((n, 5), np.nan), np.full((n, 5), np.nan)
+    first_covariance, last_covariance = np.full((n, 5, 5), np.nan), np.full((n, 5, 5), np.nan)
+    chi2 = np.full(n, np.nan)
+    nothing = np.empty((0, 0, 0))
+    ok = _fit(
+        np.ascontiguousarray(measured, np.float64),
+        np.ascontiguousarray(seeds, np.float64),
+        planes.cos[chosen],
+        planes.sin[chosen],
+        planes.resolution[chosen],
+        layout,
+        first,
+        first_covariance,
+        last,
+        last_covariance,
+        chi2,
+        nothing,
+    )
+    ndf = np.isfinite(measured).sum(axis=1) - 5
+    with np.errstate(invalid="ignore"):
+        p_value = np.where(ndf > 0, gammaincc(np.maximum(ndf, 1) / 2, chi2 / 2), np.nan)
+    return Fits(ok, first, first_covariance, last, last_covariance, chi2, ndf, p_value)
+
+
+def residuals(
+    measured: NDArray[np.float64], fits: Fits, planes: Planes, layout: Layout
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unbiased residual (mm) of each hit and its expected standard deviation.
+
+    Each plane is compared with what the hits of all other planes say there: the filters along
+    and against the beam, combined. NaN where there is no hit or no fit.
+
+    Returns
+    -------
+    tuple
+        Two arrays (tracks, planes of the spectrometer).
+    """
+    n, columns = np.shape(measured)
+    chosen = layout.planes
+    # Per track and plane: predicted u and its variance cannot simply be averaged, since each of
+    # the two filters lacks some of the parameters; hence the full states.
+    store = np.full((n, 2 * columns, 35), np.nan)
+    scratch = np.empty((n, 5, 5))
+    _fit(
+        np.ascontiguousarray(measured, np.float64),
+        np.ascontiguousarray(fits.first),
+        planes.cos[chosen],
+        planes.sin[chosen],
+        planes.resolution[chosen],
+        layout,
+        np.empty((n, 5)),
+        scratch,
+        np.empty((n, 5)),
+        scratch.copy(),
+        np.empty(n),
+        store,
+    )
+    out, sigma = np.full((n, columns), np.nan), np.full((n, columns), np.nan)
+    for c in range(columns):
+        good = np.isfinite(measured[:, c]) & fits.ok & np.isfinite(store[:, c, 0])
+        good &= np.isfinite(store[:, columns + c, 0])
+        if not good.any():
+            continue
+        forward, backward = store[good, c], store[good, columns + c]
+        reference = forward[:, 5:10]
+        cov_f, cov_b = forward[:, 10:].reshape(-1, 5, 5), backward[:, 10:].reshape(-1, 5, 5)
+        gain = cov_f @ np.linalg.inv(cov_f + cov_b)
+        state = forward[:, :5] + np.einsum("nij,nj->ni", gain, backward[:, :5] - forward[:, :5])
+        covariance = cov_f - gain @ cov_f
+        h = np.array([planes.cos[chosen[c]], planes.sin[chosen[c]], 0, 0, 0])
+        out[good, c] = measured[good, c] - (reference + state) @ h
+        variance = np.einsum("i,nij,j->n", h, covariance, h)
+        sigma[good, c] = np.sqrt(variance + planes.resolution[chosen[c]] ** 2)
+    return out, sigma
+
+
+@njit(cache=True, nogil=True)
+def _drift(reference, d, cov, step):  # type: ignore[no-untyped-def]
+    """Straight on by ``step``: reference, deviation and covariance, in place."""
+    reference[0] += step * reference[2]
+    reference[1] += step * reference[3]
+    d[0] += step * d[2]
+    d[1] += step * d[3]
+    for i in range(2):
+        for j in range(5):
+            cov[i, j] += step * cov[i + 2, j]
+    for i in range(5):
+        for j in range(2):
+            cov[i, j] += step * cov[i, j + 2]
+
+
+@njit(cache=True, nogil=True)
+def _transport(d, cov, jacobian, work):  # type: ignore[no-untyped-def]
+    """Deviation and covariance through a magnet: d -> J d, C -> J C J^T, in place.
+
+    Only columns 2-4 of J differ from the unit matrix, and row 4 does not.
+    """
+    for i in range(4):
+        for j in range(5):
+            s = cov[i, j] if i < 2 else 0.0
+            for k in range(2, 5):
+                s += jacobian[i, k] * cov[k, j]
+            work[i, j] = s
+    for j in range(5):
+        work[4, j] = cov[4, j]
+    for i in range(5):
+        for j in range(5):
+            if j == 4:
+                cov[i, j] = work[i, 4]
+                continue
+            s = work[i, j] if j < 2 else 0.0
+            for k in range(2, 5):
+                s += jacobian[j, k] * work[i, k]
+            cov[i, j] = s
+    d2, d3, d4 = d[2], d[3], d[4]
+    for i in range(4):
+        s = d[i] if i < 2 else 0.0
+        d[i] = s + jacobian[i, 2] * d2 + jacobian[i, 3] * d3 + jacobian[i, 4] * d4
+
+
+@njit(cache=True, nogil=True)
+def _scatter(reference, cov, angle):  # type: ignore[no-untyped-def]
+    tx, ty, qp = reference[2], reference[3], reference[4]
+    norm = 1.0 + tx * tx + ty * ty
+    variance = (angle * qp) ** 2 * norm * math.sqrt(norm)  # the root: longer way at an angle
+    cov[2, 2] += variance * (1.0 + tx * tx)
+    cov[3, 3] += variance * (1.0 + ty * ty)
+    cov[2, 3] += variance * tx * ty
+    cov[3, 2] = cov[2, 3]
+
+
+@njit(cache=True, nogil=True)
+def _update(u, cos, sin, sigma, reference, d, cov, gain):  # type: ignore[no-untyped-def]
+    """Add a measurement u = x cos + y sin; returns its chi2."""
+    for i in range(5):
+        gain[i] = cov[i, 0] * cos + cov[i, 1] * sin
+    variance = gain[0] * cos + gain[1] * sin + sigma * sigma
+    r = u - (reference[0] + d[0]) * cos - (reference[1] + d[1]) * sin
+    for i in range(5):
+        weight = gain[i] / variance
+        d[i] += weight * r
+        for j in range(i + 1):
+            cov[i, j] -= weight * gain[j]
+            cov[j, i] = cov[i, j]
+    return r * r / variance
+
+
+@njit(cache=True, nogil=True)
+def _filter(  # type: ignore[no-untyped-def]
+    measured, cos, sin, sigma, layout, forward, reference, d, cov, work, gain, store
+):
+    """Filter one track along or against the beam; ``reference`` travels with it, in place.
+
+    Returns chi2, negative where the reference does not come through.
+    """
+    cov[:, :] = 0.0
+    for i in range(5):
+        cov[i, i] = _PRIOR[i]
+        d[i] = 0.0
+    jacobian = work[0]
+    chi2 = 0.0
+    elements = len(layout.kind) if forward else layout.last_plane + 1
+    here = layout.z[0] if forward else layout.z[layout.last_plane]
+    for k in range(elements):
+        e = k if forward else elements - 1 - k
+        kind = layout.kind[e]
+        there = layout.z[e]
+        if kind == MAGNET:
+            m = layout.number[e]
+            length = layout.dipoles.end[m] - there
+            if not forward:
+                there, length = layout.dipoles.end[m], -length
+            _drift(reference, d, cov, there - here)
+            field, loss = layout.dipoles.field[m], layout.dipoles.loss[m]
+            if not cross_dipole(reference, length, field, loss, jacobian):
+                return -1.0
+            _transport(d, cov, jacobian, work[1])
+            here = there + length
+            continue
+        _drift(reference, d, cov, there - here)
+        here = there
+        if kind == SCATTERER:
+            _scatter(reference, cov, layout.scatter[e])
+        elif kind == PLANE:
+            c = layout.number[e]
+            if len(store):
+                row = store[c if forward else len(measured) + c]
+                row[:5] = d
+                row[5:10] = reference
+                row[10:] = cov.copy().reshape(25)
+            if np.isfinite(measured[c]):
+                chi2 += _update(measured[c], cos[c], sin[c], sigma[c], reference, d, cov, gain)
+    return chi2
+
+
+@njit(cache=True, nogil=True)
+def _fit(  # type: ignore[no-untyped-def]
+    measured, seeds, cos, sin, sigma, layout, first, first_cov, last, last_cov, chi2, store
+):
+    n = len(seeds)
+    ok = np.zeros(n, np.bool_)
+    reference, start, d, gain = np.empty(5), np.empty(5), np.empty(5), np.empty(5)
+    cov, work = np.empty((5, 5)), np.empty((2, 5, 5))
+    no_store = np.empty((0, 0))
+    empty = len(store) == 0
+    for t in range(n):
+        start[:] = seeds[t]
+        fitted = False
+        for iteration in range(_ITERATIONS):
+            qp = start[4]
+            if not (abs(qp) <= _MAX_QP and abs(start[2]) < 1.0 and abs(start[3]) < 1.0):
+                break
+            if abs(qp) < _MIN_QP:
+                start[4] = qp = math.copysign(_MIN_QP, qp)
+            keep = no_store if empty else store[t]
+            reference[:] = start
+            value = _filter(
+                measured[t], cos, sin, sigma, layout, True, reference, d, cov, work, gain, keep
+            )
+            if not value >= 0.0:
+                break
+            for i in range(5):
+                last[t, i] = reference[i] + d[i]
+                for j in range(5):
+                    last_cov[t, i, j] = cov[i, j]
+            chi2[t] = value
+            # Against the beam about the same reference, from its place at the last plane.
+            drift = layout.z[layout.last_plane] - layout.z[len(layout.z) - 1]
+            reference[0] += drift * reference[2]
+            reference[1] += drift * reference[3]
+            value = _filter(
+                measured[t], cos, sin, sigma, layout, False, reference, d, cov, work, gain, keep
+            )
+            if not value >= 0.0:
+                break
+            for i in range(5):
+                first[t, i] = reference[i] + d[i]
+                for j in range(5):
+                    first_cov[t, i, j] = cov[i, j]
+                start[i] = first[t, i]
+            fitted = True
+            if abs(d[4]) <= _NEARLY * abs(qp):
+                break
+            fitted = iteration == _ITERATIONS - 1
+        valid = fitted and chi2[t] >= 0.0
+        for i in range(5):
+            valid = valid and first_cov[t, i, i] > 0 and last_cov[t, i, i] > 0
+            valid = valid and np.isfinite(first[t, i]) and np.isfinite(last[t, i])
+        ok[t] = valid
+        if not valid:
+            first[t, :] = np.nan
+            last[t, :] = np.nan
+            first_cov[t, :, :] = np.nan
+            last_cov[t, :, :] = np.nan
+            chi2[t] = np.nan
+    return ok

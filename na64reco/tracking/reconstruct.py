@@ -1,0 +1,213 @@
+"""Hits of the trackers to the columns ``track.*``, ``mm.*``, ``gem.*``, ``straw.*``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from na64reco.errors import DataError
+from na64reco.tracking.clusters import count_in_time, find_clusters
+from na64reco.tracking.finding import NO_UPSTREAM, OK, find_candidates
+from na64reco.tracking.fit import fit_tracks
+from na64reco.tracking.layout import make_layout
+from na64reco.tracking.planes import strip_planes
+from na64reco.tracking.straws import count_straws
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from na64reco.calibration import Conditions
+    from na64reco.events import Hits
+    from na64reco.setup import Setup
+    from na64reco.setup.model import Calorimeter
+    from na64reco.tracking.clusters import Clusters
+    from na64reco.tracking.finding import Candidates
+    from na64reco.tracking.fit import Fits
+    from na64reco.tracking.layout import Layout
+    from na64reco.tracking.planes import Planes
+
+__all__ = ["FIT_FAILED", "measurements", "reconstruct_tracks", "to_face"]
+
+FIT_FAILED: Final = 4
+
+_REALS: Final = (
+    "momentum",
+    "momentum_error",
+    "chi2",
+    "p_value",
+    "angle_in",
+    "slope_x_in",
+    "slope_y_in",
+    "slope_x_out",
+    "slope_y_out",
+    "x_ecal",
+    "y_ecal",
+    "x_ecal_error",
+    "y_ecal_error",
+    "time",
+)
+
+
+def reconstruct_tracks(
+    mm: Hits | None,
+    gem: Hits | None,
+    straw: Hits | None,
+    setup: Setup,
+    conditions: Conditions,
+    *,
+    spectrometer: str = "main",
+) -> dict[str, NDArray[Any]]:
+    """Reconstruct the track that triggered, in every event.
+
+    Parameters
+    ----------
+    mm, gem, straw
+        Hits of the same events; None where the file lacks the collection (not all three).
+    spectrometer
+        Of the setup.
+
+    Returns
+    -------
+    dict
+        Columns of shape (events,), see `na64reco.reconstruction.columns`. Where there is no
+        track, ``track.found`` is False, ``track.reason`` says why (0 found, 1 too few hits before
+        the magnets, 2 too few behind, 3 no match in x or y, 4 fit failed, 5 more combinations
+        than can be searched) and the rest is NaN (0 for integers). ``track.time`` is relative
+        to the mean time of in-time hits.
+
+    Raises
+    ------
+    DataError
+        Where all collections are missing, or are of different numbers of events.
+    SetupError
+        Where the spectrometer is unknown or cannot measure a momentum.
+    ConditionsError
+        Where the conditions lack a plane.
+    """
+    lengths = {
+        name: len(h) for name, h in (("MM", mm), ("GEM", gem), ("ST", straw)) if h is not None
+    }
+    if not lengths:
+        msg = "tracking needs at least one of the collections MM, GEM, ST; the file has none"
+        raise DataError(msg)
+    if len(set(lengths.values())) > 1:
+        listing = ", ".join(f"{name} {n}" for name, n in lengths.items())
+        msg = f"tracking: collections of different numbers of events ({listing})"
+        raise DataError(msg)
+    events = next(iter(lengths.values()))
+    planes = strip_planes(setup, conditions)
+    columns = _track_columns(events)
+    if mm is None and gem is None:
+        make_layout(setup, planes, spectrometer=spectrometer)  # a bad setup is still an error
+        columns["track.reason"][:] = NO_UPSTREAM
+        columns |= {f"{t}.clusters": np.zeros(events, np.int32) for t in ("mm", "gem")}
+    else:
+        layout = make_layout(setup, planes, spectrometer=spectrometer)
+        clusters = find_clusters(mm, gem, planes)
+        columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
+        candidates = find_candidates(clusters, layout)
+        fits = fit_tracks(
+            measurements(candidates, clusters, planes, layout), candidates.seed, planes, layout
+        )
+        _fill(columns, candidates, fits, setup.ecal)
+    if straw is None:
+        nothing = np.zeros(events, np.int32)
+        names = ("multiplicity", "min_multiplicity", "hits", "planes")
+        return columns | {f"straw.{name}": nothing.copy() for name in names}
+    counts = count_straws(straw, setup, conditions)
+    return columns | {
+        "straw.multiplicity": counts.multiplicity,
+        "straw.min_multiplicity": counts.min_multiplicity,
+        "straw.hits": counts.hits,
+        "straw.planes": counts.planes,
+    }
+
+
+def measurements(
+    candidates: Candidates, clusters: Clusters, planes: Planes, layout: Layout
+) -> NDArray[np.float64]:
+    """Global u of the candidates' hits for `fit_tracks`, NaN where there is none."""
+    if not len(clusters.position):
+        return np.full(candidates.hits.shape, np.nan)
+    return np.where(
+        candidates.hits >= 0,
+        clusters.position[candidates.hits] + planes.origin[layout.planes],
+        np.nan,
+    )
+
+
+def _track_columns(events: int) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        "track.found": np.zeros(events, np.bool_),
+        "track.reason": np.zeros(events, np.uint8),
+        "track.charge": np.zeros(events, np.int8),
+        "track.ndf": np.zeros(events, np.int32),
+        "track.hits": np.zeros(events, np.int32),
+        "track.candidates": np.zeros(events, np.int32),
+    }
+    return columns | {f"track.{name}": np.full(events, np.nan, np.float32) for name in _REALS}
+
+
+def _best(candidates: Candidates, fits: Fits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(event, candidate) of the first candidate in each event whose fit is good."""
+    owner = np.repeat(np.arange(len(candidates.offsets) - 1), np.diff(candidates.offsets))
+    good = np.flatnonzero(fits.ok)
+    event, position = np.unique(owner[good], return_index=True)
+    return event, good[position]
+
+
+def _fill(
+    columns: dict[str, NDArray[Any]], candidates: Candidates, fits: Fits, ecal: Calorimeter
+) -> None:
+    columns["track.reason"][:] = candidates.reason
+    columns["track.reason"][np.diff(candidates.offsets) > 0] = FIT_FAILED
+    columns["track.candidates"][:] = candidates.number
+    event, chosen = _best(candidates, fits)
+    columns["track.reason"][event] = OK
+    columns["track.found"][event] = True
+    first, last = fits.first[chosen], fits.last[chosen]
+    qp = first[:, 4]
+    columns["track.charge"][event] = np.sign(qp)
+    columns["track.ndf"][event] = fits.ndf[chosen]
+    columns["track.hits"][event] = fits.ndf[chosen] + 5
+    x, y, x_error, y_error = to_face(last, fits.last_covariance[chosen], ecal)
+    values = {
+        "momentum": 1 / np.abs(qp),
+        "momentum_error": np.sqrt(fits.first_covariance[chosen, 4, 4]) / qp**2,
+        "chi2": fits.chi2[chosen],
+        "p_value": fits.p_value[chosen],
+        "angle_in": 1e3 * np.arctan(np.hypot(first[:, 2], first[:, 3])),
+        "slope_x_in": 1e3 * first[:, 2],
+        "slope_y_in": 1e3 * first[:, 3],
+        "slope_x_out": 1e3 * last[:, 2],
+        "slope_y_out": 1e3 * last[:, 3],
+        "x_ecal": x,
+        "y_ecal": y,
+        "x_ecal_error": x_error,
+        "y_ecal_error": y_error,
+        "time": candidates.time[chosen],
+    }
+    for name, value in values.items():
+        columns[f"track.{name}"][event] = value
+
+
+def to_face(
+    states: NDArray[np.float64], covariances: NDArray[np.float64], calorimeter: Calorimeter
+) -> tuple[NDArray[np.float64], ...]:
+    """Where tracks meet a calorimeter's front face, in its own frame, and the errors, mm.
+
+    ``states`` (tracks, 5) and covariances are those at the calorimeter's z. The face is
+    perpendicular to the axis, which has the slope ``slope_x``: a track at global x - x0 = d
+    meets it at z - z0 = -d t / (1 + tx t), t = slope_x.
+    """
+    slope = calorimeter.slope_x
+    cosine = 1 / math.sqrt(1 + slope * slope)
+    d = states[:, 0] - calorimeter.x
+    factor = 1 / (1 + states[:, 2] * slope)
+    dz = -d * slope * factor
+    x = (d + states[:, 2] * dz) * cosine - dz * slope * cosine
+    y = states[:, 1] - calorimeter.y + states[:, 3] * dz
+    # The face is so nearly at constant z that the errors are those at its centre's z.
+    return x, y, np.sqrt(covariances[:, 0, 0]) * factor, np.sqrt(covariances[:, 1, 1])

@@ -1,0 +1,217 @@
+"""Straw hits: how many particles each straw plane saw, and drift distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+
+from na64reco.errors import ConditionsError
+from na64reco.tracking.planes import PROJECTIONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from na64reco.calibration import Conditions
+    from na64reco.events import Hits
+    from na64reco.setup import Setup
+
+__all__ = ["StrawCounts", "StrawHits", "count_straws", "drift_distance", "straw_hits"]
+
+_FIELDS: Final = ("station", "projection", "layer", "wire", "time")
+_TYPES: Final = (np.uint8, np.uint8, np.uint8, np.uint16, np.float32)
+
+
+@dataclass(frozen=True)
+class StrawCounts:
+    """Per event, each of shape (events,)."""
+
+    hits: NDArray[np.int32]
+    """In-time hits of all planes."""
+    planes: NDArray[np.int32]
+    """Planes (station, projection) with an in-time hit."""
+    multiplicity: NDArray[np.int32]
+    """Largest number of particles in one plane."""
+    min_multiplicity: NDArray[np.int32]
+    """Smallest number of particles in one plane."""
+    ignored: NDArray[np.int32]
+    """Hits with a NaN or infinite time, or outside the geometry."""
+
+
+@dataclass(frozen=True)
+class StrawHits:
+    """Every hit of a collection in space."""
+
+    wire: NDArray[np.float64]
+    """Wire position in the station frame, alignment shift applied, mm; NaN for a bad hit."""
+    distance: NDArray[np.float64]
+    """Drift distance, mm; NaN for a bad hit. The track passes at wire +- distance."""
+    in_time: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    plane: NDArray[np.int64]  # [station, projection] -> straw plane or -1
+    wires: NDArray[np.int64]  # per plane
+    layers: NDArray[np.int64]
+    pitch: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    t0: NDArray[np.float64]  # [plane, layer]
+    t_max: NDArray[np.float64]
+    rt: NDArray[np.float64]  # [plane, layer, power]
+
+
+def _tables(setup: Setup, conditions: Conditions) -> _Tables:
+    entries = [
+        (station, PROJECTIONS.index(p))
+        for station in setup.stations_of("straw").values()
+        for p in station.projections
+    ]
+    most = max((s.layers for s, _ in entries), default=1)
+    lookup = np.full((256, len(PROJECTIONS)), -1, np.int64)
+    powers = max((len(c.rt) for c in conditions.straw.values()), default=1)
+    n = len(entries)
+    t0, t_max, rt = np.zeros((n, most)), np.zeros((n, most)), np.zeros((n, most, max(powers, 1)))
+    shift = np.zeros(n)
+    for i, (station, projection) in enumerate(entries):
+        lookup[station.number, projection] = i
+        alignment = conditions.alignment.get(("straw", station.number, projection))
+        shift[i] = alignment.shift if alignment else 0.0
+        for layer in range(station.layers):
+            key = (station.number, projection, layer)
+            if key not in conditions.straw:
+                msg = (
+                    f"conditions of {conditions.setup}: no straw block for station "
+                    f"{station.number} projection {PROJECTIONS[projection]} layer {layer}, which "
+                    f"setup {setup.name} has; add it to straw.txt"
+                )
+                raise ConditionsError(msg)
+            straw = conditions.straw[key]
+            t0[i, layer], t_max[i, layer] = straw.t0, straw.time_max
+            rt[i, layer, : len(straw.rt)] = straw.rt
+    return _Tables(
+        lookup,
+        np.array([s.channels for s, _ in entries], np.int64),
+        np.array([s.layers for s, _ in entries], np.int64),
+        np.array([s.pitch for s, _ in entries], np.float64),
+        shift,
+        t0,
+        t_max,
+        rt,
+    )
+
+
+def count_straws(hits: Hits, setup: Setup, conditions: Conditions) -> StrawCounts:
+    """Count what the straw planes saw within the physical drift times.
+
+    A particle crosses one tube of each staggered layer, and near a wall two neighbours of one
+    layer; so in-time hits whose wires, both layers together, are at most one pitch apart count
+    once. A wire that was hit twice is one hit.
+    """
+    tables = _tables(setup, conditions)
+    station, projection, layer, wire, time = (
+        np.ascontiguousarray(hits.columns[f], dtype=t) for f, t in zip(_FIELDS, _TYPES, strict=True)
+    )
+    return StrawCounts(
+        *_count(
+            hits.offsets,
+            station,
+            projection,
+            layer,
+            wire,
+            time,
+            tables.plane,
+            tables.wires,
+            tables.layers,
+            tables.t0,
+            tables.t_max,
+        )
+    )
+
+
+def drift_distance(
+    time: NDArray[np.float64],
+    t0: NDArray[np.float64],
+    time_max: NDArray[np.float64],
+    rt: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Distance of the track from the wire, mm: sum of rt[..., k] ((t - t0) / time_max)^k.
+
+    Times are clipped to the physical range [t0, t0 + time_max].
+    """
+    s = np.clip((time - t0) / time_max, 0.0, 1.0)
+    total = np.zeros(np.broadcast_shapes(s.shape, rt.shape[:-1]))
+    for k in range(rt.shape[-1] - 1, -1, -1):
+        total = total * s + rt[..., k]
+    return total
+
+
+def straw_hits(hits: Hits, setup: Setup, conditions: Conditions) -> StrawHits:
+    """Wire position and drift distance of every hit, flat; left or right stays open."""
+    tables = _tables(setup, conditions)
+    station, projection, layer, wire = (
+        hits.columns[f].astype(np.int64) for f in ("station", "projection", "layer", "wire")
+    )
+    time = hits.columns["time"].astype(np.float64)
+    inside = projection < len(PROJECTIONS)
+    plane = np.where(inside, tables.plane[station, np.where(inside, projection, 0)], -1)
+    good = (plane >= 0) & np.isfinite(time)
+    if len(tables.wires):
+        good &= (wire < tables.wires[plane]) & (layer < tables.layers[plane])
+    position, distance = np.full(len(time), np.nan), np.full(len(time), np.nan)
+    in_time = np.zeros(len(time), np.bool_)
+    p, k = plane[good], layer[good]
+    middle = (tables.wires[p] - 1) / 2
+    position[good] = (wire[good] - middle + k / 2) * tables.pitch[p] + tables.shift[p]
+    t0, t_max = tables.t0[p, k], tables.t_max[p, k]
+    distance[good] = drift_distance(time[good], t0, t_max, tables.rt[p, k])
+    in_time[good] = (time[good] >= t0) & (time[good] <= t0 + t_max)
+    return StrawHits(position, distance, in_time)
+
+
+@njit(cache=True, nogil=True)
+def _count(  # type: ignore[no-untyped-def]
+    offsets, station, projection, layer, wire, time, lookup, wires, layers, t0, t_max
+):
+    events, n = len(offsets) - 1, len(wires)
+    hits = np.zeros(events, np.int32)
+    planes = np.zeros(events, np.int32)
+    highest = np.zeros(events, np.int32)
+    lowest = np.zeros(events, np.int32)
+    ignored = np.zeros(events, np.int32)
+    most = 1
+    for p in range(n):
+        most = max(most, 2 * wires[p] + layers[p] + 2)
+    # Half-pitch positions: wire i of layer l stands at 2 i + l. The stamp saves clearing.
+    stamp = np.full((n, most), -1, np.int64)
+    touched = np.full(n, -1, np.int64)
+    for e in range(events):
+        for h in range(offsets[e], offsets[e + 1]):
+            p = -1
+            if projection[h] < lookup.shape[1]:
+                p = lookup[station[h], projection[h]]
+            if p < 0 or wire[h] >= wires[p] or layer[h] >= layers[p] or not np.isfinite(time[h]):
+                ignored[e] += 1
+                continue
+            drift = time[h] - t0[p, layer[h]]
+            if drift < 0.0 or drift > t_max[p, layer[h]]:
+                continue
+            hits[e] += 1
+            stamp[p, 2 * wire[h] + layer[h]] = e
+            if touched[p] != e:
+                touched[p] = e
+                planes[e] += 1
+        for p in range(n):
+            count = 0
+            if touched[p] == e:
+                last = -10
+                for s in range(2 * wires[p] + layers[p]):
+                    if stamp[p, s] == e:
+                        if s - last > 2:
+                            count += 1
+                        last = s
+            highest[e] = max(highest[e], count)
+            lowest[e] = count if p == 0 else min(lowest[e], count)
+    return hits, planes, highest, lowest, ignored
