@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["read_sdc"]
 
-_NAME: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_NAME: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _RUNS: Final = re.compile(r"(\d+)\s*(-)?\s*(\d+)?")
 
 
 def read_sdc(path: Path, fmt: SdcFormat) -> SdcFile:
-    """Read a file; a file read before and not changed since is not read again.
+    """Read a file; the same text is not parsed twice.
 
     Raises
     ------
@@ -37,23 +37,23 @@ def read_sdc(path: Path, fmt: SdcFormat) -> SdcFile:
         If there is no such file or it is malformed; the message names file, line and mend.
     """
     try:
-        state = path.stat()
-    except OSError:
-        beside = [p.name for p in path.parent.glob("*.txt")]
-        what = "the folder does not exist" if not path.parent.is_dir() else ""
-        hint = what or did_you_mean(path.name, beside)
-        msg = f"There is no conditions file {path}: {hint}"
-        raise ConditionsError(msg) from None
-    return _read(path, fmt, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=256)
-def _read(path: Path, fmt: SdcFormat, _changed: int, _size: int) -> SdcFile:
-    try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            hint = did_you_mean(path.name, [p.name for p in path.parent.glob("*.txt")])
+        else:
+            hint = "The folder does not exist."
+        msg = f"There is no conditions file {path}. {hint}"
+        raise ConditionsError(msg) from None
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path} cannot be read as text: {error}. Conditions are UTF-8 text files."
         raise ConditionsError(msg) from None
+    return _parse(path, fmt, text)
+
+
+# Keyed by the text itself: times of change are too coarse to tell two quick writes apart.
+@lru_cache(maxsize=256)
+def _parse(path: Path, fmt: SdcFormat, text: str) -> SdcFile:
     return SdcFile(path, fmt, tuple(_Parser(path, fmt).parse(text)), text)
 
 
