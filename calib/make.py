@@ -91,7 +91,7 @@ class _Measured:
         )
 
     def _error(self, relative: float) -> float:
-        return 1 + relative * float(np.clip(self.rng.standard_normal(), -3, 3))
+        return 1 + relative * float(np.clip(self.rng.standard_normal(), -2, 2))
 
 
 def _digits(value: float, digits: int) -> float:
