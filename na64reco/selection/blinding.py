@@ -18,7 +18,6 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -55,15 +54,14 @@ def _definition(selection: Selection) -> dict[str, Any]:
     if selection.blind is None:
         msg = f"The selection {selection.name!r} blinds no region: there is no box to freeze."
         raise SelectionError(msg)
-    content = selection.model_dump(mode="json", by_alias=True, exclude_none=True)
-    # A box's open sides are None too, and they matter.
-    box = selection.model_dump(mode="json")["regions"][selection.blind]
+    # Without defaults: a later release with more kinds of cuts still knows the box.
+    content = selection.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return {
         "selection": selection.name,
         "setup": selection.setup,
         "region": selection.blind,
-        "box": box,
-        "periods": content["periods"],
+        "box": content["regions"][selection.blind],
+        "periods": content.get("periods", {}),
         "cuts": content["cuts"],
     }
 
@@ -104,12 +102,10 @@ def freeze_box(selection: Selection, path: Path | str, *, overwrite: bool = Fals
         raise OutputExistsError(msg)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     content = {**definition, "date": date, "sha256": _digest(definition)}
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-    ) as part:
-        part.write(_HEADER)
-        yaml.safe_dump(content, part, sort_keys=False, default_flow_style=None, width=100)
-    Path(part.name).replace(path)
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    part = path.with_name(path.name + ".part")
+    part.write_text(_HEADER + text, encoding="utf-8")
+    part.replace(path)
     return check_frozen_box(selection, path)
 
 

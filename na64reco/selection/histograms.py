@@ -13,6 +13,7 @@ import hist
 import numpy as np
 
 from na64reco.errors import SelectionError
+from na64reco.selection.blinding import FrozenBox, allow_unblinding
 from na64reco.selection.model import slug
 from na64reco.selection.variables import Values, describe
 
@@ -39,8 +40,11 @@ def histogram_name(name: str, stage: str, region: str | None = None) -> str:
     return "__".join(parts)
 
 
-def _instances(selection: Selection) -> Iterator[tuple[str, Histogram, str]]:
+def _instances(selection: Selection, blinded: str | None) -> Iterator[tuple[str, Histogram, str]]:
+    """Name, definition and stage of every histogram that may be shown."""
     for name, histogram in selection.histograms.items():
+        if blinded is not None and histogram.region == blinded:
+            continue
         for stage in histogram.at:
             yield histogram_name(name, stage, histogram.region), histogram, stage
 
@@ -57,10 +61,25 @@ def _axis(axis: Axis) -> Any:
     return hist.axis.Regular(axis.bins, *axis.range, name=axis.variable, label=label)
 
 
-def empty_histograms(selection: Selection) -> dict[str, hist.Hist[Any]]:
-    """One empty histogram for each entry of the selection and each of its stages."""
+def empty_histograms(
+    selection: Selection,
+    *,
+    unblind: FrozenBox | bool | None = None,
+    simulated: bool = False,
+) -> dict[str, hist.Hist[Any]]:
+    """One empty histogram for each entry of the selection and each of its stages.
+
+    Those of the blinded region are left out (an empty one would look like "nothing observed"),
+    unless ``unblind`` or ``simulated`` say otherwise, as in `na64reco.selection.apply`.
+
+    Raises
+    ------
+    SelectionError
+        If ``unblind`` is not the frozen box of this selection.
+    """
+    blinded = None if simulated or allow_unblinding(selection, unblind) else selection.blind
     result: dict[str, hist.Hist[Any]] = {}
-    for name, histogram, stage in _instances(selection):
+    for name, histogram, stage in _instances(selection, blinded):
         where = f"after {stage!r}" if stage not in {"none", "all"} else f"{stage} cuts"
         if histogram.region is not None:
             where += f", region {histogram.region}"
@@ -99,7 +118,7 @@ def fill_histograms(
         msg = f"{values.events} events in the columns, {len(outcome.visible)} in the outcome"
         raise SelectionError(msg)
     masks: dict[tuple[str, str | None], NDArray[np.intp]] = {}
-    for name, histogram, stage in _instances(outcome.selection):
+    for name, histogram, stage in _instances(outcome.selection, outcome.blinded):
         if name not in histograms:
             msg = f"There is no histogram {name!r} to fill; use empty_histograms(selection)."
             raise SelectionError(msg)
