@@ -1,0 +1,24 @@
+"""Calorimeters: hits to energies, positions and shapes of showers."""
+
+from __future__ import annotations
+
+from na64reco.calorimeters.cells import TIME_WINDOW, CellEnergies, cell_energies
+from na64reco.calorimeters.ecal import reconstruct_ecal
+from na64reco.calorimeters.hcal import beam_modules, reconstruct_hcal
+from na64reco.calorimeters.position import shower_position
+from na64reco.calorimeters.profile import PROFILE_NAMES, ShowerProfile, expected_shares
+from na64reco.calorimeters.shape import shower_chi2
+
+__all__ = [
+    "PROFILE_NAMES",
+    "TIME_WINDOW",
+    "CellEnergies",
+    "ShowerProfile",
+    "beam_modules",
+    "cell_energies",
+    "expected_shares",
+    "reconstruct_ecal",
+    "reconstruct_hcal",
+    "shower_chi2",
+    "shower_position",
+]

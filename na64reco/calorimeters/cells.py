@@ -1,0 +1,174 @@
+"""Hits to energies of cells: calibration, time windows, thresholds.
+
+One pass over the flat hits of a collection gives dense arrays; it serves calorimeters with cells
+(section, ix, iy) and rows of channels (SRD modules, photomultipliers, counters) alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from na64reco.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from na64reco.calibration import CellConditions
+    from na64reco.events import Hits
+
+__all__ = ["TIME_WINDOW", "CellEnergies", "cell_energies"]
+
+TIME_WINDOW: Final = 3.0
+"""Half width of the in-time window in units of the channel's time resolution (public NA64
+analyses take cells within 3 sigma)."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CellEnergies:
+    """Energies of all channels of one detector."""
+
+    in_time: Array
+    """GeV, shape (events, *channels); sums below the channel's threshold are 0."""
+    out_of_time: Array
+    """GeV, shape (events, *channels): all other pulses."""
+    time: Array
+    """Energy-weighted mean of (time - expected time) of the in-time hits, ns, shape (events,);
+    NaN without any."""
+    ignored: int
+    """Hits left out: amplitude or time not finite, or outside the detector."""
+
+
+def cell_energies(
+    hits: Hits,
+    conditions: CellConditions,
+    shape: tuple[int, ...],
+    *,
+    axes: Sequence[str] | None = None,
+    window: float = TIME_WINDOW,
+) -> CellEnergies:
+    """Sum calibrated pulses per channel, inside and outside the time window.
+
+    A pulse is in time if abs(time - expected) < window * resolution of its channel. Several pulses
+    of one channel add up. NaN and infinite values, which a sound file does not have (see
+    `na64reco.events.check_events`), never enter a sum; they are counted.
+
+    Parameters
+    ----------
+    hits
+        With `amplitude`, `time` and the columns named by `axes`.
+    conditions
+        Arrays of the shape `shape`.
+    shape
+        Of the channels: (sections, nx, ny), or (channels,) of a detector without cells.
+    axes
+        Columns of `hits` with the channel's indices, one per dimension of `shape`. Default: the
+        first of `section`, `module` that is there, then `ix`, `iy`; or `ix` for one dimension.
+    window
+        Half width of the time window, in units of the channel's time resolution.
+
+    Raises
+    ------
+    DataError
+        If the conditions do not have this shape.
+    """
+    shape = tuple(shape)
+    if conditions.scale.shape != shape:
+        msg = (
+            f"The conditions have channels of the shape {conditions.scale.shape}, the detector "
+            f"has {shape}: conditions and setup do not belong together."
+        )
+        raise DataError(msg)
+    names = _axes(hits, len(shape)) if axes is None else tuple(axes)
+    # Rows of channels are cells of a detector with a single iy: one compiled kernel for all.
+    padded = (*shape, 1, 1)[:3]
+    indices = [hits.columns[name] for name in names]
+    while len(indices) < 3:
+        indices.append(np.zeros(len(hits.columns["amplitude"]), dtype=np.uint8))
+    events = len(hits.offsets) - 1
+    in_time = np.zeros((events, *padded))
+    out_of_time = np.zeros((events, *padded))
+    time = np.empty(events)
+    ignored = _fill(
+        hits.offsets,
+        *indices,
+        hits.columns["amplitude"],
+        hits.columns["time"],
+        *(
+            np.ascontiguousarray(values, dtype=np.float64).reshape(padded)
+            for values in (
+                conditions.scale,
+                conditions.time,
+                conditions.time_width,
+                conditions.threshold,
+            )
+        ),
+        float(window),
+        in_time,
+        out_of_time,
+        time,
+    )
+    full = (events, *shape)
+    return CellEnergies(in_time.reshape(full), out_of_time.reshape(full), time, int(ignored))
+
+
+def _axes(hits: Hits, dimensions: int) -> tuple[str, ...]:
+    if dimensions == 1:
+        return ("id",) if "id" in hits.columns else ("ix",)
+    if dimensions == 2:
+        return ("ix", "iy")
+    return ("section" if "section" in hits.columns else "module", "ix", "iy")
+
+
+@njit(cache=True, nogil=True)
+def _fill(
+    offsets: NDArray[np.int64],
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    third: NDArray[np.uint8],
+    amplitude: NDArray[np.float32],
+    hit_time: NDArray[np.float32],
+    scale: Array,
+    expected: Array,
+    width: Array,
+    threshold: Array,
+    window: float,
+    in_time: Array,
+    out_of_time: Array,
+    time: Array,
+) -> int:  # pragma: no cover - compiled
+    n0, n1, n2 = scale.shape
+    ignored = 0
+    for event in range(len(offsets) - 1):
+        weighted, weight = 0.0, 0.0
+        inside = in_time[event]
+        outside = out_of_time[event]
+        for hit in range(offsets[event], offsets[event + 1]):
+            i, j, k = first[hit], second[hit], third[hit]
+            # Differences of infinities and NaN are NaN, which no comparison holds for.
+            finite = amplitude[hit] - amplitude[hit] == 0.0 and hit_time[hit] - hit_time[hit] == 0.0
+            if not finite or i >= n0 or j >= n1 or k >= n2:
+                ignored += 1
+                continue
+            energy = scale[i, j, k] * np.float64(amplitude[hit])
+            late = np.float64(hit_time[hit]) - expected[i, j, k]
+            if abs(late) < window * width[i, j, k]:
+                inside[i, j, k] += energy
+                if energy > 0.0:
+                    weighted += energy * late
+                    weight += energy
+            else:
+                outside[i, j, k] += energy
+        for i in range(n0):
+            for j in range(n1):
+                for k in range(n2):
+                    if inside[i, j, k] < threshold[i, j, k]:
+                        inside[i, j, k] = 0.0
+        time[event] = weighted / weight if weight > 0.0 else np.nan
+    return ignored
