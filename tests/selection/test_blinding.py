@@ -14,10 +14,12 @@ from na64reco.selection import (
     empty_histograms,
     fill_histograms,
     freeze_box,
+    list_selections,
     load_selection,
     required_columns,
     skim,
 )
+from na64reco.setup import load_setup
 
 
 def everything(selection, columns, **options):
@@ -188,9 +190,10 @@ def test_a_box_is_frozen_once(mini, tmp_path):
     freeze_box(mini, tmp_path / "box.yaml", overwrite=True)
 
 
-def test_nothing_to_freeze(tmp_path):
-    with pytest.raises(SelectionError, match="'electron-calibration-2022' blinds no region"):
-        freeze_box(load_selection("electron-calibration-2022"), tmp_path / "box.yaml")
+def test_nothing_to_freeze(write, mini_text, tmp_path):
+    open_selection = load_selection(write(mini_text.replace("blind: signal\n", ""), "open.yaml"))
+    with pytest.raises(SelectionError, match=r"The selection 'mini' blinds no region"):
+        freeze_box(open_selection, tmp_path / "box.yaml")
 
 
 def test_simulated_events_must_look_simulated(mini, columns):
@@ -198,22 +201,40 @@ def test_simulated_events_must_look_simulated(mini, columns):
         apply(mini, columns, simulated=True)
 
 
-@pytest.mark.parametrize("year", [2016, 2017, 2018, 2021, 2022])
-def test_shipped_boxes_hide_a_perfect_signal_event(year):
-    selection = load_selection(f"electron-invisible-{year}")
-    perfect = {
-        "run": {2016: 2000, 2017: 3000, 2018: 4000, 2021: 5100, 2022: 6100}[year],
+def perfect_signal(selection, **change):
+    """One event in the box that passes every cut of the search."""
+    values = {
+        "run": load_setup(selection.setup).runs[0],
         "trigger.physics": True, "quality.good": True, "ecal.in_beam_cell": True,
         "master_time": 100, "track.momentum": 100, "track.p_value": 0.5, "track.angle_in": 0.1,
         "srd.energy": 0.02, "straw.multiplicity": 1, "straw.min_multiplicity": 1,
         "prs.energy": 2, "ecal.energy": 30, "ecal.energy_out": 0, "ecal.lateral": 0.03,
         "ecal.chi2": 1, "veto.energy": 0, "hcal.energy": 0.1, "mc.process": 8,
-    }  # fmt: skip
-    columns = {
-        n: np.array([perfect.get(n, 0)]) for n in required_columns(selection, simulated=True)
-    }
-    shown = apply(selection, columns, simulated=True).cutflow
-    assert shown.selected == dict(shown.regions)["signal"] == 1
-    hidden = apply(selection, columns)
-    assert hidden.cutflow.entered == hidden.cutflow.selected == 0
-    assert dict(hidden.cutflow.regions)["signal"] is None
+    } | change  # fmt: skip
+    names = required_columns(selection, simulated=True)
+    return {name: np.array([values.get(name, 0)]) for name in names}
+
+
+@pytest.mark.parametrize("name", [n for n in list_selections() if "invisible" in n])
+def test_shipped_searches_select_a_perfect_signal_event(name):
+    selection = load_selection(name)
+    flow = apply(selection, perfect_signal(selection), simulated=True).cutflow
+    assert flow.selected == dict(flow.regions)["signal"] == 1
+
+
+@pytest.mark.parametrize("name", list_selections())
+@pytest.mark.parametrize("change", [{}, {"trigger.beam": True}, {"hcal.energy": np.nan}])
+def test_no_shipped_selection_shows_the_box(name, change):
+    # Also not the calibration and control selections, should somebody run them on the search's data.
+    selection = load_selection(name)
+    columns = perfect_signal(selection, **change)
+    nothing = {key: array[:0] for key, array in columns.items()}
+    assert everything(selection, columns) == everything(selection, nothing)
+
+
+def test_calibration_triggers_are_shown():
+    selection = load_selection("electron-calibration-2022")
+    low = {"trigger.physics": False, "trigger.beam": True}
+    flow = apply(selection, perfect_signal(selection, **low)).cutflow
+    assert flow.selected == 1
+    assert dict(flow.regions)["signal"] is None
