@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from na64reco.events.check import check_branches, check_events, event_problems, find_duplicates
 from na64reco.events.columns import EventBatch, Hits, concatenate
 from na64reco.events.files import HitFile, open_file
-from na64reco.events.mapping import Mapping, load_mapping
+from na64reco.events.inspect import BranchReport, FileReport, inspect_file
+from na64reco.events.mapping import Mapping, Source, load_mapping
 from na64reco.events.nano import HitSchema
 from na64reco.events.read import (
     has_collection,
@@ -31,17 +33,25 @@ __all__ = [
     "REQUIRED_SCALARS",
     "SCALARS",
     "TRIGGER_BITS",
+    "BranchReport",
     "Column",
     "EventBatch",
     "EventWriter",
+    "FileReport",
     "HitFile",
     "HitSchema",
     "Hits",
     "Mapping",
+    "Source",
+    "check_branches",
+    "check_events",
     "concatenate",
+    "event_problems",
+    "find_duplicates",
     "has_collection",
     "has_field",
     "has_scalar",
+    "inspect_file",
     "load_mapping",
     "open_events",
     "open_file",

@@ -172,10 +172,16 @@ def cast(values: Array, dtype: np.dtype[Any], *, branch: str, source: str = "") 
     Raises
     ------
     DataError
-        If an integer does not fit into the type.
+        If a number does not fit into the type: 256 or 0.5 into uint8.
     """
     if values.dtype == dtype:
         return np.ascontiguousarray(values)
+    if dtype.kind in "iu" and values.dtype.kind not in "iub":
+        msg = (
+            f"{source + ': ' if source else ''}branch {branch!r} holds {values.dtype.name}, but "
+            f"{dtype.name} is expected. Convert it before."
+        )
+        raise DataError(msg)
     if dtype.kind in "iu" and values.dtype.kind in "iu" and values.size:
         bounds = np.iinfo(dtype)
         low, high = int(values.min()), int(values.max())

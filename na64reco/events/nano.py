@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copyreg
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import awkward as ak
@@ -29,7 +29,7 @@ from na64reco.events.schema import (
 if TYPE_CHECKING:
     from na64reco.events.mapping import Mapping, Source
 
-__all__ = ["RECORD_NAMES", "HitSchema", "MappedSchema"]
+__all__ = ["RECORD_NAMES", "HitSchema"]
 
 RECORD_NAMES = {
     "Counter": "CounterHit",
@@ -194,28 +194,29 @@ class HitSchema(BaseSchema):  # type: ignore[misc]
         return behavior
 
     @classmethod
-    def mapped(cls, mapping: Mapping | None) -> Any:
-        """What to give as `schemaclass` for a file with foreign branch names."""
-        return cls if mapping is None else MappedSchema(mapping)
+    def mapped(cls, mapping: Mapping | None) -> type[HitSchema]:
+        """Schema class for a file with foreign branch names; this one if there is no mapping."""
+        if mapping is None:
+            return HitSchema
+        schema: type[HitSchema] = _mapped(mapping)
+        return schema
 
 
-@dataclass(frozen=True)
-class MappedSchema:
-    """A schema class with a mapping: called with the form of a foreign file."""
+class _Mapped(type):
+    """Type of the schema classes that carry a mapping."""
 
     mapping: Mapping
-    __dask_capable__: ClassVar[bool] = False
-
-    def __call__(self, base_form: Form, *_: Any, **__: Any) -> HitSchema:
-        """Schema object of a file with this form."""
-        return _MappedHitSchema(base_form, self.mapping)
 
 
-class _MappedHitSchema(HitSchema):
-    def __init__(self, base_form: Form, mapping: Mapping) -> None:
+class _MappedHitSchema(HitSchema, metaclass=_Mapped):
+    mapping: ClassVar[Mapping]
+
+    def __init__(self, base_form: Form, *_: Any, **__: Any) -> None:
         BaseSchema.__init__(self, base_form)
-        foreign = _leaves(dict(zip(base_form["fields"], base_form["contents"], strict=True)))
-        events: dict[str, Form] = {}
+        mapping = self.mapping
+        found = dict(zip(base_form["fields"], base_form["contents"], strict=True))
+        foreign = _leaves(found)
+        events = _of_schema(_collect(found))
         anchor = next((f for f in foreign.values() if f["class"] == "NumpyArray"), None)
         for name, source in mapping.scalars.items():
             form = anchor if source.branch is None else foreign.get(source.branch)
@@ -242,6 +243,29 @@ class _MappedHitSchema(HitSchema):
             counter = mapping.counters.get(name)
             events[name] = _zip(name, contents, first, foreign.get(counter) if counter else None)
         self._set(events)
+
+
+def _mapped(mapping: Mapping) -> Any:
+    return _Mapped("MappedHitSchema", (_MappedHitSchema,), {"mapping": mapping})
+
+
+def _reduce(schema: Any) -> Any:
+    # Only the classes made by `_mapped` cannot be found by name.
+    return (_mapped, (schema.mapping,)) if "mapping" in vars(schema) else schema.__qualname__
+
+
+# coffea wants a class, and sends it to other processes: there it is made anew.
+copyreg.pickle(_Mapped, _reduce)
+
+
+def _of_schema(events: dict[str, Form]) -> dict[str, Form]:
+    """Only what has a name and a shape of the schema."""
+    return {
+        name: form
+        for name, form in events.items()
+        if (name in SCALARS and form["class"] == "NumpyArray")
+        or (name in COLLECTIONS and _is_nested(form))
+    }
 
 
 def _collect(found: dict[str, Form]) -> dict[str, Form]:
