@@ -1,0 +1,32 @@
+"""The main job: hit files in; cutflow, histograms and selected events out."""
+
+from __future__ import annotations
+
+from na64reco.processors.catalogue import CatalogueEntry, catalogue, write_catalogue
+from na64reco.processors.collect import DatasetReport
+from na64reco.processors.execute import FileOutcome, Ledger
+from na64reco.processors.fileset import Fileset, FilesetError, InputFile, resolve_inputs
+from na64reco.processors.pools import EXECUTORS, WorkerError
+from na64reco.processors.processor import Result, SelectionProcessor, SkimBlocks
+from na64reco.processors.run import RunReport, needed_branches, run
+
+__all__ = [
+    "EXECUTORS",
+    "CatalogueEntry",
+    "DatasetReport",
+    "FileOutcome",
+    "Fileset",
+    "FilesetError",
+    "InputFile",
+    "Ledger",
+    "Result",
+    "RunReport",
+    "SelectionProcessor",
+    "SkimBlocks",
+    "WorkerError",
+    "catalogue",
+    "needed_branches",
+    "resolve_inputs",
+    "run",
+    "write_catalogue",
+]

@@ -1,0 +1,106 @@
+"""A catalogue of input files: what each holds, to be checked whenever it is opened again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from na64reco.errors import OutputExistsError
+from na64reco.events import open_events, read_scalar
+from na64reco.processors.probe import FileFacts, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from na64reco.processors.fileset import Fileset
+
+__all__ = ["CatalogueEntry", "catalogue", "write_catalogue"]
+
+_HEADER = """\
+# Input files of na64reco (`na64reco catalogue`): checked whenever a file is opened.
+# coffea reads this form too: {dataset: {files: {path: facts}}}.
+"""
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One file of a catalogue."""
+
+    dataset: str
+    path: str
+    facts: FileFacts
+    runs: tuple[int, ...]
+    """Run numbers in it."""
+    spills: int
+    """Number of different (run, spill)."""
+
+
+def catalogue(
+    fileset: Fileset,
+    *,
+    mapping: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CatalogueEntry, ...]:
+    """Look into every file.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that cannot be read, or differs from what a given fileset says of it.
+    """
+    entries = []
+    for i, file in enumerate(fileset.files):
+        facts = probe(file, mapping=mapping)
+        events = open_events(file.path, mapping=mapping)
+        run, spill = read_scalar(events, "run"), read_scalar(events, "spill")
+        pairs = np.unique((run.astype(np.uint64) << np.uint64(32)) | spill.astype(np.uint64))
+        runs = tuple(int(r) for r in np.unique(run))
+        entries.append(CatalogueEntry(file.dataset, file.path, facts, runs, len(pairs)))
+        if progress is not None:
+            progress(i + 1, len(fileset.files))
+    return tuple(entries)
+
+
+def as_fileset(entries: tuple[CatalogueEntry, ...]) -> dict[str, Any]:
+    """``{dataset: {treename:, files: {absolute path: facts}}}``."""
+    content: dict[str, Any] = {}
+    for entry in entries:
+        dataset = content.setdefault(entry.dataset, {"treename": "Events", "files": {}})
+        remote = "://" in entry.path
+        dataset["files"][entry.path if remote else str(Path(entry.path).resolve())] = {
+            "object_path": "Events",
+            "entries": entry.facts.entries,
+            "num_entries": entry.facts.entries,
+            "size": entry.facts.size,
+            "sha256": entry.facts.sha256,
+            "container": entry.facts.format,
+            "simulated": entry.facts.simulated,
+            "runs": list(entry.runs),
+            "spills": entry.spills,
+            "branches": list(entry.facts.branches),
+        }
+    return content
+
+
+def write_catalogue(
+    entries: tuple[CatalogueEntry, ...], path: Path, *, overwrite: bool = False
+) -> None:
+    """Write a fileset YAML.
+
+    Raises
+    ------
+    OutputExistsError
+        If the file is there and not to be overwritten.
+    """
+    if path.exists() and not overwrite:
+        msg = f"The catalogue {path} exists. Choose another name (-o), or use --overwrite."
+        raise OutputExistsError(msg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    text = yaml.safe_dump(as_fileset(entries), sort_keys=False, default_flow_style=None, width=100)
+    partial.write_text(_HEADER + text, encoding="utf-8")
+    partial.replace(path)

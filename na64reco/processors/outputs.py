@@ -1,0 +1,117 @@
+"""The output folder: complete or not there at all, and never overwritten by accident."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from na64reco.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import hist
+
+    from na64reco.selection import Cutflow
+
+__all__ = [
+    "CUTFLOW",
+    "HISTOGRAMS",
+    "RUN",
+    "SELECTED",
+    "check_output",
+    "output_folder",
+    "write_cutflow",
+    "write_histograms",
+    "write_json",
+]
+
+HISTOGRAMS = "histograms.root"
+CUTFLOW = "cutflow.json"
+SELECTED = "selected.root"
+RUN = "run.json"
+
+
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """See that a folder may be written.
+
+    Raises
+    ------
+    OutputExistsError
+        If it exists and is not to be overwritten, or is no output of an earlier run.
+    """
+    if not out.exists():
+        return
+    if not overwrite:
+        msg = (
+            f"The output folder {out} exists. Choose another one (-o), or replace it with "
+            "--overwrite."
+        )
+        raise OutputExistsError(msg)
+    if not out.is_dir() or not ((out / RUN).is_file() or not any(out.iterdir())):
+        msg = (
+            f"{out} is not the output of an earlier run (it has no {RUN}), so --overwrite does not "
+            "replace it. Choose another folder (-o), or remove it yourself."
+        )
+        raise OutputExistsError(msg)
+
+
+@contextmanager
+def output_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that takes the place of `out` when all went well.
+
+    Raises
+    ------
+    OutputExistsError
+        As `check_output`.
+    """
+    check_output(out, overwrite=overwrite)
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        check_output(out, overwrite=overwrite)
+        _swap(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap(partial: Path, out: Path) -> None:
+    if not out.exists():
+        partial.rename(out)
+        return
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented; numbers that JSON does not know are an error."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_cutflow(path: Path, cutflows: Mapping[str, Cutflow]) -> None:
+    """``{dataset: [{cut, passed, total, efficiency, low, high}, ...]}``."""
+    write_json(path, {dataset: cutflow.rows() for dataset, cutflow in cutflows.items()})
+
+
+def write_histograms(path: Path, histograms: Mapping[str, Mapping[str, hist.Hist[Any]]]) -> None:
+    """Every histogram as TH1, TH2 or TH3 under ``DATASET/NAME``."""
+    import uproot
+
+    with uproot.recreate(path) as file:
+        for dataset, named in histograms.items():
+            for name, histogram in named.items():
+                file[f"{dataset}/{name}"] = histogram

@@ -1,0 +1,239 @@
+"""The selection as a coffea processor: one chunk of events in, something that adds up out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+from coffea.processor import ProcessorABC
+
+from na64reco.calibration import load_conditions
+from na64reco.errors import DataError, SelectionError, did_you_mean
+from na64reco.events import check_events, read_scalar
+from na64reco.processors.fileset import DEFAULT_DATASET
+from na64reco.processors.intervals import EventIntervals, SeenEvents, intervals_of
+from na64reco.reconstruction import COLUMNS, reconstruct_columns
+from na64reco.selection import (
+    Cutflow,
+    FrozenBox,
+    Selection,
+    apply,
+    empty_histograms,
+    fill_histograms,
+    load_selection,
+    required_columns,
+)
+from na64reco.setup import Setup, load_setup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import hist
+    from numpy.typing import NDArray
+
+__all__ = ["IDENTITY", "Result", "SelectionProcessor", "SkimBlocks", "truth_columns"]
+
+IDENTITY = ("run", "spill", "event")
+"""Columns that every selected event is written with."""
+
+
+@dataclass(frozen=True)
+class SkimBlocks:
+    """Columns of selected events, in blocks that know where they come from."""
+
+    blocks: tuple[tuple[str, int, dict[str, NDArray[Any]]], ...]
+    """(file, first entry of the chunk, columns)."""
+
+    def __add__(self, other: SkimBlocks) -> SkimBlocks:
+        return SkimBlocks(self.blocks + other.blocks)
+
+    def __len__(self) -> int:
+        """Number of events."""
+        return sum(len(block["event"]) for _, _, block in self.blocks)
+
+    def sorted(self) -> SkimBlocks:
+        """By file, then entry: the same order whoever finished first."""
+        return SkimBlocks(tuple(sorted(self.blocks, key=lambda b: b[:2])))
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All blocks joined, by name; columns that not every block has are left out."""
+        if not self.blocks:
+            return {}
+        names = [n for n in self.blocks[0][2] if all(n in block for _, _, block in self.blocks)]
+        return {n: np.concatenate([block[n] for _, _, block in self.blocks]) for n in names}
+
+
+class Result(TypedDict):
+    """What `SelectionProcessor` makes of some events of one dataset; coffea adds these up."""
+
+    events: int
+    """Number of events read."""
+    cutflow: Cutflow
+    histograms: dict[str, hist.Hist[Any]]
+    skim: SkimBlocks
+    """Visible events in any region."""
+    seen: dict[str, EventIntervals]
+    """File -> its events."""
+    simulated: set[bool]
+    """Whether the events are simulated; both in one dataset is an error."""
+    conditions: set[tuple[int, str]]
+    """(run, digest of the conditions in use)."""
+
+
+def truth_columns(branches: Iterable[str]) -> tuple[str, ...]:
+    """Columns of the simulation's truth that a file with these branches can give.
+
+    >>> truth_columns(["run", "MC_process", "MC_weight"])
+    ('mc.process', 'mc.weight')
+    """
+    known = ("mc." + b.removeprefix("MC_") for b in branches if b.startswith("MC_"))
+    return tuple(name for name in known if name in COLUMNS)
+
+
+class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
+    """Check, reconstruct and select events; works in coffea's Runner with any of its executors.
+
+    ``process(events)`` returns ``{dataset: Result}``.
+
+    Parameters
+    ----------
+    selection
+        A selection, or the name or path of one.
+    setup
+        Default: the one that the selection names.
+    calib
+        Folder of the conditions; default: the shipped ones of the setup.
+    nearest
+        Where no conditions cover a run, take the nearest valid ones, with a warning.
+    unblind
+        What `check_frozen_box` returned, to show the blinded region of data.
+    columns
+        Reconstructed columns to write for selected events beyond those that the selection needs;
+        ``"all"`` for every column that the file can give.
+
+    Raises
+    ------
+    SelectionError
+        If a further column does not exist.
+    """
+
+    def __init__(
+        self,
+        selection: Selection | str | Path,
+        *,
+        setup: Setup | str | Path | None = None,
+        calib: Path | None = None,
+        nearest: bool = False,
+        unblind: FrozenBox | None = None,
+        columns: Iterable[str] | str = (),
+    ) -> None:
+        if not isinstance(selection, Selection):
+            selection = load_selection(selection)
+        self.selection: Selection = selection
+        self.setup: Setup = (
+            setup if isinstance(setup, Setup) else load_setup(setup or selection.setup)
+        )
+        self.calib = calib
+        self.nearest = nearest
+        self.unblind = unblind
+        self.columns: tuple[str, ...] | None = None if columns == "all" else tuple(columns)
+        for name in self.columns or ():
+            if name not in COLUMNS:
+                msg = f"There is no column {name!r} to write. {did_you_mean(name, COLUMNS)}"
+                raise SelectionError(msg)
+
+    def process(self, events: Any) -> dict[str, Result]:
+        """One chunk, as coffea hands it over: a NanoEvents array with metadata."""
+        metadata = getattr(events, "metadata", None) or {}
+        dataset = metadata.get("dataset", DEFAULT_DATASET)
+        source = metadata.get("filename", "the events")
+        entry = int(metadata.get("entrystart") or 0)
+        return {dataset: self.reduce(events, source=source, entry=entry)}
+
+    def reduce(self, events: Any, *, source: str, entry: int) -> Result:
+        """One chunk of one file.
+
+        Parameters
+        ----------
+        events
+            NanoEvents array, virtual or not.
+        source
+            The file, for messages and for the order of the selected events.
+        entry
+            Where in the file the chunk begins.
+
+        Raises
+        ------
+        DataError, FileFormatError
+            If the file's content is impossible or unreadable.
+        ConditionsError, SelectionError
+            If no conditions cover a run, or the selection does not fit the events.
+        """
+        check_events(events, self.setup, source=source)
+        run = read_scalar(events, "run")
+        seen = intervals_of(run, read_scalar(events, "event"), source=source)
+        simulated = "MC_process" in events.fields
+        needed = self.needed_columns(events.fields)
+        found = reconstruct_columns(
+            events, self.setup, calib=self.calib, columns=needed, nearest=self.nearest
+        )
+        outcome = apply(self.selection, found, unblind=self.unblind, simulated=simulated)
+        histograms = empty_histograms(self.selection)
+        fill_histograms(histograms, outcome, found)
+        chosen = np.flatnonzero(outcome.selected)
+        kept = {name: found[name][chosen] for name in COLUMNS if name in found}
+        for name in self.selection.regions:
+            if name != outcome.blinded:
+                kept[f"region.{name}"] = outcome.region(name)[chosen]
+        conditions = {
+            (
+                int(r),
+                load_conditions(self.setup, int(r), folder=self.calib, nearest=self.nearest).digest,
+            )
+            for r in np.unique(run)
+        }
+        return Result(
+            events=len(run),
+            cutflow=outcome.cutflow,
+            histograms=histograms,
+            skim=SkimBlocks(((source, entry, kept),) if len(chosen) else ()),
+            seen={source: seen},
+            simulated={simulated},
+            conditions=conditions,
+        )
+
+    def needed_columns(self, branches: Iterable[str]) -> tuple[str, ...] | None:
+        """Columns to reconstruct from a file with these branches; None for all that it can give."""
+        if self.columns is None:
+            return None
+        branches = tuple(branches)
+        names = required_columns(self.selection, simulated="MC_process" in branches)
+        names |= {*IDENTITY, *self.columns, *truth_columns(branches)}
+        return tuple(name for name in COLUMNS if name in names)
+
+    def postprocess(self, accumulator: dict[str, Result]) -> dict[str, Result]:
+        """Put selected events into order, and refuse what makes a dataset meaningless.
+
+        Raises
+        ------
+        DataError
+            If a dataset mixes data with simulation, or an event is in two of its files.
+        """
+        for dataset, result in accumulator.items():
+            if len(result["simulated"]) > 1:
+                msg = mixed_message(dataset)
+                raise DataError(msg)
+            SeenEvents.check(result["seen"][name] for name in sorted(result["seen"]))
+            result["skim"] = result["skim"].sorted()
+        return accumulator
+
+
+def mixed_message(dataset: str) -> str:
+    """Why data and simulation may not stand in one dataset."""
+    return (
+        f"The dataset {dataset!r} mixes data with simulated files (with MC_ branches): data are "
+        "blinded, simulation is not. Put them into datasets of their own (NAME=FILE, or a fileset)."
+    )
