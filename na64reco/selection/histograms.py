@@ -13,7 +13,6 @@ import hist
 import numpy as np
 
 from na64reco.errors import SelectionError
-from na64reco.selection.blinding import FrozenBox, allow_unblinding
 from na64reco.selection.model import slug
 from na64reco.selection.variables import Values, describe
 
@@ -40,11 +39,8 @@ def histogram_name(name: str, stage: str, region: str | None = None) -> str:
     return "__".join(parts)
 
 
-def _instances(selection: Selection, blinded: str | None) -> Iterator[tuple[str, Histogram, str]]:
-    """Name, definition and stage of every histogram that may be shown."""
+def _instances(selection: Selection) -> Iterator[tuple[str, Histogram, str]]:
     for name, histogram in selection.histograms.items():
-        if blinded is not None and histogram.region == blinded:
-            continue
         for stage in histogram.at:
             yield histogram_name(name, stage, histogram.region), histogram, stage
 
@@ -61,39 +57,33 @@ def _axis(axis: Axis) -> Any:
     return hist.axis.Regular(axis.bins, *axis.range, name=axis.variable, label=label)
 
 
-def empty_histograms(
-    selection: Selection,
-    *,
-    unblind: FrozenBox | bool | None = None,
-    simulated: bool = False,
-) -> dict[str, hist.Hist[Any]]:
+def _empty(name: str, histogram: Histogram, stage: str) -> hist.Hist[Any]:
+    where = f"after {stage!r}" if stage not in {"none", "all"} else f"{stage} cuts"
+    if histogram.region is not None:
+        where += f", region {histogram.region}"
+    return hist.Hist(
+        *(_axis(axis) for axis in histogram.axes),
+        storage=hist.storage.Double(),
+        name=name,
+        label=where,
+    )
+
+
+def empty_histograms(selection: Selection) -> dict[str, hist.Hist[Any]]:
     """One empty histogram for each entry of the selection and each of its stages.
 
-    Those of the blinded region are left out (an empty one would look like "nothing observed"),
-    unless ``unblind`` or ``simulated`` say otherwise, as in `na64reco.selection.apply`.
-
-    Raises
-    ------
-    SelectionError
-        If ``unblind`` is not the frozen box of this selection.
+    Those of the blinded region are left out: an empty one would look like "nothing observed".
+    `fill_histograms` adds them where the region may be seen.
     """
-    blinded = None if simulated or allow_unblinding(selection, unblind) else selection.blind
-    result: dict[str, hist.Hist[Any]] = {}
-    for name, histogram, stage in _instances(selection, blinded):
-        where = f"after {stage!r}" if stage not in {"none", "all"} else f"{stage} cuts"
-        if histogram.region is not None:
-            where += f", region {histogram.region}"
-        result[name] = hist.Hist(
-            *(_axis(axis) for axis in histogram.axes),
-            storage=hist.storage.Double(),
-            name=name,
-            label=where,
-        )
-    return result
+    return {
+        name: _empty(name, histogram, stage)
+        for name, histogram, stage in _instances(selection)
+        if histogram.region is None or histogram.region != selection.blind
+    }
 
 
 def fill_histograms(
-    histograms: Mapping[str, hist.Hist[Any]],
+    histograms: dict[str, hist.Hist[Any]],
     outcome: Outcome,
     columns: Mapping[str, NDArray[Any]],
 ) -> None:
@@ -102,7 +92,8 @@ def fill_histograms(
     Parameters
     ----------
     histograms
-        From `empty_histograms` of the same selection.
+        From `empty_histograms` of the same selection. Histograms of the blinded region are added
+        if the outcome shows it (simulated or unblinded events).
     outcome
         From `apply`.
     columns
@@ -117,8 +108,13 @@ def fill_histograms(
     if values.events != len(outcome.visible):
         msg = f"{values.events} events in the columns, {len(outcome.visible)} in the outcome"
         raise SelectionError(msg)
+    selection = outcome.selection
     masks: dict[tuple[str, str | None], NDArray[np.intp]] = {}
-    for name, histogram, stage in _instances(outcome.selection, outcome.blinded):
+    for name, histogram, stage in _instances(selection):
+        if histogram.region is not None and histogram.region == selection.blind:
+            if outcome.blinded is not None:
+                continue
+            histograms.setdefault(name, _empty(name, histogram, stage))
         if name not in histograms:
             msg = f"There is no histogram {name!r} to fill; use empty_histograms(selection)."
             raise SelectionError(msg)

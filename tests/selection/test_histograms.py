@@ -16,7 +16,7 @@ from na64reco.selection import (
 
 
 def filled(selection, columns, **options):
-    histograms = empty_histograms(selection, **options)
+    histograms = empty_histograms(selection)
     fill_histograms(histograms, apply(selection, columns, **options), columns)
     return histograms
 
