@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from na64reco.processors.execute import BadFile, Ledger
-    from na64reco.processors.fileset import InputFile
     from na64reco.processors.processor import Result, SelectionProcessor
     from na64reco.processors.skim import SkimWriter
 
@@ -95,7 +94,6 @@ class Collector:
 
 def skim_columns(
     processor: SelectionProcessor,
-    files: Sequence[InputFile],
     facts: Sequence[FileFacts | BadFile],
 ) -> tuple[str, ...]:
     """Columns of selected.root: all that any of the files can give, and the regions."""

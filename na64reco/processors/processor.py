@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import hist
     from numpy.typing import NDArray
 
+    from na64reco.calibration import Conditions
+
 __all__ = ["IDENTITY", "Result", "SelectionProcessor", "SkimBlocks", "truth_columns"]
 
 IDENTITY = ("run", "spill", "event")
@@ -189,11 +191,7 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             if name != outcome.blinded:
                 kept[f"region.{name}"] = outcome.region(name)[chosen]
         conditions = {
-            (
-                int(r),
-                load_conditions(self.setup, int(r), folder=self.calib, nearest=self.nearest).digest,
-            )
-            for r in np.unique(run)
+            (number, self._conditions(number).digest) for number in map(int, np.unique(run))
         }
         return Result(
             events=len(run),
@@ -204,6 +202,9 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             simulated={simulated},
             conditions=conditions,
         )
+
+    def _conditions(self, run: int) -> Conditions:
+        return load_conditions(self.setup, run, folder=self.calib, nearest=self.nearest)
 
     def needed_columns(self, branches: Iterable[str]) -> tuple[str, ...] | None:
         """Columns to reconstruct from a file with these branches; None for all that it can give."""

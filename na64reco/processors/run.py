@@ -129,7 +129,7 @@ def run(
     with outputs.output_folder(out, overwrite=overwrite) as folder:
         with open_pool(executor, workers=workers, scheduler=scheduler) as pool:
             facts = probe_files(fileset.files, pool, mapping=names, skip_bad_files=skip_bad_files)
-            skimmed = skim_columns(processor, fileset.files, facts)
+            skimmed = skim_columns(processor, facts)
             writer = SkimWriter(folder / outputs.SELECTED, skimmed, fileset.datasets, format=format)
             with writer:
                 collector = Collector(processor, writer)

@@ -59,6 +59,6 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         for columns in self._memory:
             path = self._folder / f"{len(self._files)}.npz"
-            np.savez(path, **columns)  # type: ignore[arg-type] - names are keywords
+            np.savez(path, allow_pickle=False, **columns)
             self._files.append(path)
         self._memory, self._bytes = [], 0
