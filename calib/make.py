@@ -24,7 +24,7 @@ from na64reco.setup import list_setups, load_setup
 from na64reco.simulation.detector import load_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,8 +73,8 @@ class _Measured:
         digest = hashlib.sha256(f"calibration/{setup.name}/{what}".encode()).digest()
         return cls(np.random.default_rng(np.frombuffer(digest, dtype=np.uint32)))
 
-    def scale(self, gain: float) -> float:
-        return _digits(self._error(GAIN_ERROR) / gain, 6)
+    def scale(self, gain: float, relative: float = GAIN_ERROR) -> float:
+        return _digits(self._error(relative) / gain, 6)
 
     def time(self, true: float) -> float:
         return round(true + self.rng.normal(0, TIME_ERROR), 2)
@@ -122,7 +122,7 @@ def _table(setup: Setup, keys: tuple[str, ...], rows: Iterator[tuple[_Row, _Row]
 
 
 def _second_period(setup: Setup, detector: Detector) -> Block:
-    """A later calibration with electrons of the cells that the beam can reach."""
+    """A later, better calibration of the cells that the beam can reach."""
     measured = _Measured.of(setup, "ecal, second period")
     assert setup.ecal.beam_cell is not None
     bx, by = setup.ecal.beam_cell
@@ -133,7 +133,7 @@ def _second_period(setup: Setup, detector: Detector) -> Block:
         for ix, iy in ((bx, by), (bx - 1, by), (bx + 1, by), (bx, by - 1), (bx, by + 1)):
             applied = factor if section == "prs" else 1.0
             gain = float(detector.ecal.gain[number, ix, iy])
-            rows.append((section, ix, iy, measured.scale(gain * applied)))
+            rows.append((section, ix, iy, measured.scale(gain * applied, GAIN_ERROR / 2)))
     return Block(
         runs=(SECOND_PERIOD, setup.runs[1]),
         metadata=(
@@ -286,14 +286,14 @@ _SUBJECTS = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the files of the setups asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--setup", action="append", choices=list_setups(), help="may be repeated; default all"
     )
     parser.add_argument("--output", type=Path, default=HERE, help="default: beside this script")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     for name in chosen.setup or list_setups():
         setup = load_setup(name)
         formats = file_formats(setup)

@@ -186,7 +186,10 @@ class _Parser:
                 )
             self.metadata_lines[key] = self.line
         if number:
-            self.metadata.append((key, self._number(text, f"`{key}`")))
+            value = self._number(text, f"`{key}`")
+            if prefix == "factor" and value <= 0:
+                self._fail(f"`{key}` is {value:g}, expected positive: it multiplies scales.")
+            self.metadata.append((key, value))
         else:
             self.metadata.append((key, text))
 

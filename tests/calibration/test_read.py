@@ -97,6 +97,7 @@ COLUMNS = "columns=section,ix,scale,time\n"
         ("profile.a=x", 1, "`profile.a`: 'x' is not a number ('x' has no meaning there)."),
         ("factor.ECAL=(1+1", 1, "`factor.ECAL`: '(1+1' has 1 '(' not closed."),
         ("factor.ECAL=", 1, "`factor.ECAL`: '' is not a number."),
+        ("factor.ECAL=1-1", 1, "`factor.ECAL` is 0, expected positive: it multiplies scales."),
         ("runs=six", 1, "`runs=six` is not a range of runs. Write `runs=6100`, `runs=6100-6200`"),
         ("runs=-6", 1, "`runs=-6` is not a range of runs."),
         ("runs=9-5", 1, "`runs=9-5` begins after it ends. Write the first run first: `runs=5-9`."),

@@ -95,7 +95,7 @@ blocks = st.builds(
         rows=tuple(table),
     ),
     st.one_of(st.just(ALL_RUNS), st.tuples(st.integers(0, LAST_RUN), st.integers(0, LAST_RUN))),
-    st.lists(numbers, max_size=2),
+    st.lists(st.floats(1e-300, 1e300), max_size=2),
     st.lists(rows, min_size=1, max_size=4, unique_by=lambda row: row[0]),
 )
 
