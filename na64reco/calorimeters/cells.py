@@ -95,20 +95,27 @@ def cell_energies(
     in_time = np.zeros((events, *padded))
     out_of_time = np.zeros((events, *padded))
     time = np.empty(events)
+    scale, expected, width, threshold = (
+        np.ascontiguousarray(values, dtype=np.float64).reshape(padded)
+        for values in (
+            conditions.scale,
+            conditions.time,
+            conditions.time_width,
+            conditions.threshold,
+        )
+    )
+    first, second, third = indices
     ignored = _fill(
         hits.offsets,
-        *indices,
+        first,
+        second,
+        third,
         hits.columns["amplitude"],
         hits.columns["time"],
-        *(
-            np.ascontiguousarray(values, dtype=np.float64).reshape(padded)
-            for values in (
-                conditions.scale,
-                conditions.time,
-                conditions.time_width,
-                conditions.threshold,
-            )
-        ),
+        scale,
+        expected,
+        width,
+        threshold,
         float(window),
         in_time,
         out_of_time,

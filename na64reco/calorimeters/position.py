@@ -104,11 +104,11 @@ def _distance(
     eta = np.log((right + floor) / (left + floor))
     place = (eta / eta_max + 1.0) * 0.5 * (len(table) - 1)
     if place <= 0.0:
-        return table[0]
+        return float(table[0])
     if place >= len(table) - 1:
-        return table[-1]
+        return float(table[-1])
     index = int(place)
-    return table[index] + (place - index) * (table[index + 1] - table[index])
+    return float(table[index] + (place - index) * (table[index + 1] - table[index]))
 
 
 @njit(cache=True, nogil=True)

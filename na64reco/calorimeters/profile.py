@@ -29,6 +29,7 @@ values are from.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -166,7 +167,10 @@ class ShowerProfile:
         return cls(
             weight=weight / total,
             sigma=terms("sigma"),
-            **{name: rows(name) for name in _PER_SECTION},
+            growth=rows("growth"),
+            quantum=rows("quantum"),
+            single=rows("single"),
+            wander=rows("wander"),
             **{name: float(parameters[name]) for name in _SINGLE},
         )
 
@@ -242,7 +246,7 @@ def _normal_cdf(t: float) -> float:  # pragma: no cover - compiled
     if index >= len(_CDF) - 1:
         return 1.0
     low = _CDF[index]
-    return low + (place - index) * (_CDF[index + 1] - low)
+    return low + (place - index) * (_CDF[index + 1] - low)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
@@ -268,7 +272,7 @@ def _fill_axis(
 def _density(t: float) -> float:  # pragma: no cover - compiled
     if abs(t) > _CDF_RANGE:
         return 0.0
-    return 0.3989422804014327 * np.exp(-0.5 * t * t)
+    return 0.3989422804014327 * math.exp(-0.5 * t * t)
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,6 @@
 r"""chi2 of a shower's shape against an electron's at the same impact point.
 
-.. math:: \chi^2 = K(E)\,\frac{X_\mathrm{main} + p\,X_\mathrm{prs} + s\,X_\mathrm{share}}{1 + p + s},
+.. math:: \chi^2 = K(E)\,\frac{X_\mathrm{main} + p X_\mathrm{prs} + s X_\mathrm{share}}{1 + p + s},
    \qquad X = \frac{\sum_i v_i (E_i - S f_i)^2 / \sigma_i^2}{\sum_i v_i}
 
 with the cells' expected shares f, variances sigma^2 and the expected preshower share of

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["UNBALANCED", "bar_energy", "reconstruct_veto"]
 
 UNBALANCED: Final = 0.3
-"""Below this ratio of the two photomultipliers the larger one counts (public NA64 analysis code)."""
+"""Below this ratio of the two photomultipliers the larger counts (public NA64 analysis code)."""
 
 Array = NDArray[np.float64]
 

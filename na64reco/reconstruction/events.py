@@ -1,0 +1,343 @@
+"""Hits to columns: which groups of detectors a set of columns needs, and running them by run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import awkward as ak
+import numpy as np
+
+from na64reco.calibration import load_conditions
+from na64reco.calorimeters import beam_modules, reconstruct_ecal, reconstruct_hcal
+from na64reco.counters import reconstruct_counters, reconstruct_srd, reconstruct_veto
+from na64reco.errors import FileFormatError, SelectionError, SetupError, did_you_mean
+from na64reco.events import TRIGGER_BITS, has_collection, has_scalar, read_hits, read_scalar
+from na64reco.reconstruction.columns import COLUMNS, columns_of_group, group_of
+from na64reco.tracking import reconstruct_tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from na64reco.calibration import Conditions
+    from na64reco.events import Hits
+    from na64reco.setup import Setup
+
+    Columns = dict[str, NDArray[Any]]
+
+__all__ = ["available_columns", "reconstruct", "reconstruct_columns"]
+
+_CELL: Final = ("ix", "iy", "amplitude", "time")
+_STRIP: Final = ("station", "projection", "strip", "charge", "time")
+_FIELDS: Final = {
+    "Counter": ("id", "amplitude", "time"),
+    "SRD": ("ix", "amplitude", "time"),
+    "ECAL": ("section", *_CELL),
+    "HCAL": ("module", *_CELL),
+    "VETO": ("ix", "amplitude", "time"),
+    "MM": _STRIP,
+    "GEM": _STRIP,
+    "ST": ("station", "projection", "layer", "wire", "time"),
+}
+"""What is read of each collection."""
+
+_COLLECTION: Final = {
+    "counters": "Counter",
+    "srd": "SRD",
+    "ecal": "ECAL",
+    "prs": "ECAL",
+    "hcal": "HCAL",
+    "veto": "VETO",
+    "mm": "MM",
+    "gem": "GEM",
+    "straw": "ST",
+}
+"""Collection that the columns of a group are made from."""
+
+_TECHNOLOGY: Final = {"mm": "mm", "gem": "gem", "straw": "straw"}
+_TRACKER: Final = {"mm": "MM", "gem": "GEM"}
+_IMPACT: Final = ("track.x_ecal", "track.y_ecal")
+_SCALARS: Final = ("run", "spill", "event", "master_time")
+
+
+def reconstruct(
+    events: Any,
+    setup: Setup,
+    *,
+    columns: Iterable[str] | None = None,
+    conditions: Conditions | None = None,
+    calib: Path | str | None = None,
+    nearest: bool = False,
+) -> ak.Array:
+    """Reconstruct events: one record each, with a record per detector in it.
+
+    Parameters and errors are those of :func:`reconstruct_columns`.
+
+    Returns
+    -------
+    Array of records; ``reco.ecal.energy`` is the column ``ecal.energy``
+    """
+    flat = reconstruct_columns(
+        events, setup, columns=columns, conditions=conditions, calib=calib, nearest=nearest
+    )
+    return nested(flat, length=len(events))
+
+
+def reconstruct_columns(
+    events: Any,
+    setup: Setup,
+    *,
+    columns: Iterable[str] | None = None,
+    conditions: Conditions | None = None,
+    calib: Path | str | None = None,
+    nearest: bool = False,
+) -> Columns:
+    """Reconstruct events into flat columns.
+
+    Parameters
+    ----------
+    events
+        From `na64reco.events.open_events`. Only the branches that the columns need are read.
+    setup
+        The detector.
+    columns
+        Names from :data:`COLUMNS`. Default: all that setup and file allow.
+    conditions
+        Used for all events instead of those of each event's run.
+    calib
+        Folder of the conditions; the shipped one of the setup if not given.
+    nearest
+        Where no conditions cover a run, take the nearest valid ones with a warning.
+
+    Returns
+    -------
+    Column name -> values, shape (events,), in the types of :data:`COLUMNS`
+
+    Raises
+    ------
+    SelectionError
+        If a column is unknown.
+    SetupError
+        If the setup has no detector for it.
+    FileFormatError
+        If the file lacks a branch for it.
+    ConditionsError
+        If no conditions cover a run.
+    """
+    wanted = _wanted(columns, events, setup)
+    inputs = _read(wanted, events, setup)
+    found = _scalar_columns(wanted, inputs.scalars)
+    detectors = tuple(n for n in wanted if n not in found)
+    if detectors:
+        found |= _by_run(
+            detectors, inputs, setup, conditions=conditions, calib=calib, nearest=nearest
+        )
+    return {n: found[n].astype(COLUMNS[n].dtype, copy=False) for n in wanted}
+
+
+def nested(flat: Columns, *, length: int) -> ak.Array:
+    """Records from flat columns, without copying: ``GROUP.FIELD`` becomes field of a record."""
+    groups: dict[str, dict[str, Any]] = {}
+    top: dict[str, Any] = {}
+    for name, values in flat.items():
+        content = ak.contents.NumpyArray(values)
+        group = group_of(name)
+        if group:
+            groups.setdefault(group, {})[name.partition(".")[2]] = content
+            top[group] = None
+        else:
+            top[name] = content
+    for group, fields in groups.items():
+        top[group] = ak.contents.RecordArray(list(fields.values()), list(fields), length=length)
+    return ak.Array(ak.contents.RecordArray(list(top.values()), list(top), length=length))
+
+
+def available_columns(setup: Setup) -> tuple[str, ...]:
+    """Columns for which the setup has detectors, truth included."""
+    none = set(columns_of_group("counters", "srd", "veto", "hcal", "mm", "gem", "straw"))
+    some = {f"counters.{name.lower()}" for name in setup.counters}
+    some |= {"counters.beam", "counters.veto"}
+    if setup.srd is not None:
+        some |= {"srd.energy", "srd.energy_out", "srd.modules"}
+        some |= {f"srd.module{i}" for i in range(setup.srd.modules)}
+    if setup.veto is not None:
+        some |= {"veto.energy", "veto.energy_out"}
+        some |= {f"veto.bar{i}" for i in range(setup.veto.bars)}
+    some |= {"hcal.energy", "hcal.energy_out", "hcal.ratio"}
+    some |= {f"hcal.module{i}" for i in range(len(setup.hcal.sections))}
+    if not beam_modules(setup.hcal).all():
+        some.add("hcal.zero_degree")
+    for group, technology in _TECHNOLOGY.items():
+        if setup.stations_of(technology):
+            some |= set(columns_of_group(group))
+    return tuple(name for name in COLUMNS if name not in none or name in some)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What was read of the events."""
+
+    scalars: Columns
+    hits: dict[str, Hits]
+
+
+def _wanted(columns: Iterable[str] | None, events: Any, setup: Setup) -> tuple[str, ...]:
+    available = available_columns(setup)
+    if columns is None:
+        return tuple(n for n in available if _missing_branch(n, events, setup) is None)
+    wanted = tuple(dict.fromkeys(columns))
+    for name in wanted:
+        if name not in COLUMNS:
+            msg = f"There is no column {name!r}. {did_you_mean(name, COLUMNS)}"
+            raise SelectionError(msg)
+        if name not in available:
+            same = [n for n in available if group_of(n) == group_of(name)]
+            have = f"It has {', '.join(same)}." if same else "It has nothing of the kind."
+            msg = f"The setup {setup.name} has no detector for the column {name!r}. {have}"
+            raise SetupError(msg)
+        branch = _missing_branch(name, events, setup)
+        if branch is not None:
+            msg = (
+                f"The column {name!r} needs the branch {branch!r}, which the file lacks. Leave out "
+                "what uses this column, or read the file with a mapping (--mapping) if the branch "
+                "has another name there."
+            )
+            raise FileFormatError(msg)
+    return wanted
+
+
+def _missing_branch(name: str, events: Any, setup: Setup) -> str | None:
+    """A branch that the column needs and the file lacks."""
+    group = group_of(name)
+    if group == "mc":
+        branch = f"MC_{name.partition('.')[2]}"
+        return None if has_scalar(events, branch) else branch
+    if group == "track":
+        needed = [_TRACKER[t] for t in _technologies(setup)]
+    else:
+        needed = [_COLLECTION[group]] if group in _COLLECTION else []
+    for collection in needed:
+        if not has_collection(events, collection):
+            return f"{collection}_{_FIELDS[collection][0]}"
+    return None
+
+
+def _technologies(setup: Setup) -> list[str]:
+    """Kinds of strip planes that measure the beam particle's momentum."""
+    spectrometer = next(iter(setup.spectrometers.values()))
+    used = {
+        setup.stations[s].technology for s in (*spectrometer.upstream, *spectrometer.downstream)
+    }
+    return [t for t in _TRACKER if t in used]
+
+
+def _needs_track(wanted: Iterable[str]) -> bool:
+    return any(group_of(n) == "track" or n == "ecal.chi2" for n in wanted)
+
+
+def _read(wanted: tuple[str, ...], events: Any, setup: Setup) -> _Inputs:
+    groups = {group_of(n) for n in wanted}
+    scalars = {n for n in wanted if n in _SCALARS}
+    scalars |= {f"MC_{n.partition('.')[2]}" for n in wanted if group_of(n) == "mc"}
+    if "trigger" in groups:
+        scalars.add("trigger")
+    if "quality" in groups:
+        scalars.add("spill")
+    if groups - {"", "mc", "trigger"}:
+        scalars.add("run")
+    collections = {_COLLECTION[g] for g in groups if g in _COLLECTION}
+    if _needs_track(wanted) and _missing_branch("track.found", events, setup) is None:
+        # Without tracks the shape of a shower is judged at its own position.
+        collections |= {_TRACKER[t] for t in _technologies(setup)}
+    return _Inputs(
+        {name: read_scalar(events, name) for name in sorted(scalars)},
+        {name: read_hits(events, name, _FIELDS[name]) for name in _FIELDS if name in collections},
+    )
+
+
+def _scalar_columns(wanted: tuple[str, ...], scalars: Columns) -> Columns:
+    found: Columns = {}
+    for name in wanted:
+        group, _, field = name.rpartition(".")
+        if name in _SCALARS:
+            found[name] = scalars[name]
+        elif group == "mc":
+            found[name] = scalars[f"MC_{field}"]
+        elif group == "trigger":
+            found[name] = (scalars["trigger"] & np.uint32(TRIGGER_BITS[field])) != 0
+    return found
+
+
+def _by_run(
+    wanted: tuple[str, ...],
+    inputs: _Inputs,
+    setup: Setup,
+    *,
+    conditions: Conditions | None,
+    calib: Path | str | None,
+    nearest: bool,
+) -> Columns:
+    """Columns that need conditions: each run's events with its own, in the original order."""
+    run = inputs.scalars["run"]
+    if conditions is not None:
+        return _detectors(wanted, inputs, setup, conditions)
+    found: Columns = {}
+    numbers = np.unique(run)
+    if not len(numbers):
+        return {n: np.zeros(0, dtype=COLUMNS[n].dtype) for n in wanted}
+    for number in numbers:
+        of_run = load_conditions(setup, int(number), folder=calib, nearest=nearest)
+        if len(numbers) == 1:
+            return _detectors(wanted, inputs, setup, of_run)
+        chosen = np.flatnonzero(run == number)
+        part = _Inputs(
+            {name: values[chosen] for name, values in inputs.scalars.items()},
+            {name: hits.select(chosen) for name, hits in inputs.hits.items()},
+        )
+        for name, values in _detectors(wanted, part, setup, of_run).items():
+            found.setdefault(name, np.empty(len(run), dtype=COLUMNS[name].dtype))[chosen] = values
+    return found
+
+
+def _detectors(
+    wanted: tuple[str, ...], inputs: _Inputs, setup: Setup, conditions: Conditions
+) -> Columns:
+    groups = {group_of(n) for n in wanted}
+    hits = inputs.hits
+    found: Columns = {}
+    if "quality" in groups:
+        found["quality.good"] = _good(inputs.scalars, conditions)
+    if "counters" in groups:
+        found |= reconstruct_counters(hits["Counter"], setup, conditions)
+    if "srd" in groups:
+        found |= reconstruct_srd(hits["SRD"], setup, conditions)
+    if any(name in hits for name in ("MM", "GEM", "ST")):
+        found |= reconstruct_tracks(
+            hits.get("MM"),
+            hits.get("GEM"),
+            hits.get("ST"),
+            setup,
+            conditions,
+            spectrometer=next(iter(setup.spectrometers)),
+        )
+    if groups & {"ecal", "prs"}:
+        impact_x, impact_y = (found.get(name) for name in _IMPACT)
+        found |= reconstruct_ecal(
+            hits["ECAL"], setup, conditions, impact_x=impact_x, impact_y=impact_y
+        )
+    if "hcal" in groups:
+        found |= reconstruct_hcal(hits["HCAL"], setup, conditions)
+    if "veto" in groups:
+        found |= reconstruct_veto(hits["VETO"], setup, conditions)
+    return {name: found[name] for name in wanted}
+
+
+def _good(scalars: Columns, conditions: Conditions) -> NDArray[np.bool_]:
+    run, spill = scalars["run"].astype(np.int64), scalars["spill"].astype(np.int64)
+    good = ~np.isin(run, list(conditions.bad_runs))
+    for bad_run, bad_spill in conditions.bad_spills:
+        good &= (run != bad_run) | (spill != bad_spill)
+    return good
