@@ -57,6 +57,7 @@ def load_conditions(
         If a file is missing or malformed, does not cover the run, lacks channels of the setup or
         has others.
     """
+    run = int(run)  # the unsigned integers of a hit file would wrap around in differences
     where = _shipped(setup) if folder is None else Path(folder)
     found: dict[str, tuple[SdcFile, Resolved]] = {}
     first, last = ALL_RUNS

@@ -301,3 +301,11 @@ def test_travels_to_other_processes_and_loads_quickly() -> None:
     for _ in range(5):
         load_conditions(SETUP, 6200)
     assert (time.perf_counter() - begin) / 5 < 0.05
+
+
+def test_run_as_a_hit_file_holds_it(folder: Path) -> None:
+    found = load_conditions(SETUP, np.uint32(6100), folder=folder)
+    assert found.runs == (6035, 6149)
+    with pytest.warns(NearestConditionsWarning, match="Those of run 6999 are used"):
+        late = load_conditions(SETUP, np.uint32(7100), folder=folder, nearest=True)
+    assert (late.runs, type(late.runs[0])) == ((7100, 7100), int)
