@@ -97,6 +97,17 @@ def test_limit_by_column(write, energy, limit):
     assert masks(write, columns, cut) == [0]
 
 
+def test_limits_in_tables_have_the_precision_of_the_column(write):
+    # float32(0.1) > 0.1: "at most 0.1" must mean the same in a table as for a plain number.
+    columns = {
+        "ecal.chi2": np.array([0.1], dtype=np.float32),
+        "ecal.energy": np.zeros(1, dtype=np.float32),
+    }
+    assert masks(write, columns, "variable: ecal.chi2, max: 0.1") == [0]
+    table = "max: {by: ecal.energy, edges: [0, 1], values: [0.1]}"
+    assert masks(write, columns, f"variable: ecal.chi2, {table}") == [0]
+
+
 def test_limit_by_column_defaults_to_the_outermost_values_and_rejects_nan(write):
     cut = "variable: ecal.chi2, max: {by: ecal.energy, edges: [0, 10, 20], values: [2, 3]}"
     columns = {

@@ -91,6 +91,16 @@ def test_events_beside_the_box_do_show(mini, columns, change):
     assert shown != everything(mini, columns)
 
 
+def test_a_single_cut_hides_as_well(write, columns):
+    # An event in the box fails the only cut, and that is not "passes all others".
+    text = (
+        "setup: 2022-electron\nblind: box\ncuts:\n  - {name: one, variable: trigger.physics}\n"
+        "regions:\n  box: {ecal.energy: [null, 50], hcal.energy: [null, 1]}\n"
+    )
+    selection = load_selection(write(text))
+    assert everything(selection, with_extra_events(columns, 3)) == everything(selection, columns)
+
+
 def test_frozen_box_opens(mini, columns, tmp_path):
     frozen = freeze_box(mini, tmp_path / "box.yaml")
     outcome = apply(mini, columns, unblind=check_frozen_box(mini, tmp_path / "box.yaml"))

@@ -73,6 +73,8 @@ def test_small_selection(mini):
         ("late: [6500, 6999]", "late: [6600, 6999]", 4, ["the runs 6500 to 6599 of the setup"]),
         ("early: [6035", "early: [6100", 4, ["the runs 6035 to 6099 of the setup"]),
         ("late: [6500, 6999]", "late: [6400, 6999]", 4, ["period 'late' starts at run 6400, before 'early' ends at 6499"]),
+        ("late: [6500, 6999]", "late: [6499, 6999]", 4, ["period 'late' starts at run 6499, before 'early' ends at 6499"]),
+        ("late: [6500, 6999]", "late: [6501, 6999]", 4, ["the runs 6500 to 6500 of the setup"]),
         ("early: [6035, 6499]", "early: [6499, 6035]", 4, ["the first run 6499 is above the last, 6035"]),
         ("late: 47", "lat: 47", 13, ["there is no period 'lat'. Did you mean 'late'", "no value for the period 'late'"]),
         ("early: 50, late: 47", "early: 50", 13, ["no value for the period 'late'"]),
