@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from na64reco.processors.fileset import Fileset
 
-__all__ = ["CatalogueEntry", "catalogue", "write_catalogue"]
+__all__ = ["CatalogueEntry", "as_fileset", "catalogue", "check_absent", "write_catalogue"]
 
 _HEADER = """\
 # Input files of na64reco (`na64reco catalogue`): checked whenever a file is opened.
@@ -86,6 +86,13 @@ def as_fileset(entries: tuple[CatalogueEntry, ...]) -> dict[str, Any]:
     return content
 
 
+def check_absent(path: Path, *, overwrite: bool) -> None:
+    """Raise :class:`OutputExistsError` if a catalogue is there and not to be overwritten."""
+    if path.exists() and not overwrite:
+        msg = f"The catalogue {path} exists. Choose another name (-o), or use --overwrite."
+        raise OutputExistsError(msg)
+
+
 def write_catalogue(
     entries: tuple[CatalogueEntry, ...], path: Path, *, overwrite: bool = False
 ) -> None:
@@ -96,9 +103,7 @@ def write_catalogue(
     OutputExistsError
         If the file is there and not to be overwritten.
     """
-    if path.exists() and not overwrite:
-        msg = f"The catalogue {path} exists. Choose another name (-o), or use --overwrite."
-        raise OutputExistsError(msg)
+    check_absent(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     text = yaml.safe_dump(as_fileset(entries), sort_keys=False, default_flow_style=None, width=100)

@@ -1,0 +1,71 @@
+"""`na64reco catalogue`: what is in the input files, to be checked whenever they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import Annotated
+
+import typer
+
+from na64reco.cli.common import print_json, progress_bar, say
+
+__all__ = ["catalogue_command"]
+
+
+def catalogue_command(  # noqa: PLR0917 - the options of the command
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Hit files, folders, globs, or NAME=FILE to name a dataset."),
+    ],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Fileset YAML to write.")] = None,
+    dataset: Annotated[
+        str, typer.Option(help="Dataset of the files that have no NAME= in front.")
+    ] = "events",
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML that says how foreign branches are named.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a catalogue that is there.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the catalogue as JSON, instead of or beside -o.")
+    ] = False,
+) -> None:
+    """Write entries, size, SHA-256, branches and runs of hit files to a fileset YAML.
+
+    `na64reco run` takes the fileset, and coffea does; `run` refuses a file that has changed since.
+
+    [bold]Examples[/bold]
+
+    na64reco catalogue runs/*.root -o fileset.yaml
+
+    na64reco catalogue data=runs/ mc=signal.root -o fileset.yaml
+    """
+    from na64reco.processors.catalogue import (
+        as_fileset,
+        catalogue,
+        check_absent,
+        write_catalogue,
+    )
+    from na64reco.processors.fileset import resolve_inputs
+
+    if out is None and not as_json:
+        msg = "Where to? Give -o FILE, or --json to print it."
+        raise typer.BadParameter(msg)
+    names = None
+    if mapping is not None:
+        from na64reco.events import load_mapping
+
+        names = load_mapping(mapping)
+    if out is not None:
+        check_absent(out, overwrite=overwrite)
+    with progress_bar("Files", "files") as progress:
+        entries = catalogue(
+            resolve_inputs(files, dataset=dataset), mapping=names, progress=progress
+        )
+    if out is not None:
+        write_catalogue(entries, out, overwrite=overwrite)
+        total = sum(entry.facts.entries for entry in entries)
+        say(f"{out}: {len(entries)} files, {total} events")
+    if as_json:
+        print_json(as_fileset(entries))

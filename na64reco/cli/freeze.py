@@ -1,0 +1,40 @@
+"""`na64reco freeze`: write down what the signal box is, before anybody looks into it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import Annotated
+
+import typer
+
+from na64reco.cli.common import print_json, say
+
+__all__ = ["freeze_command"]
+
+
+def freeze_command(
+    selection: Annotated[
+        str, typer.Argument(metavar="SELECTION", help="Name of a selection or a YAML file.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="YAML file to write.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a frozen box that is there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was frozen as JSON.")] = False,
+) -> None:
+    """Freeze the signal box: write its region and all cuts, with date and digest, to a file.
+
+    `na64reco run --unblind FILE` shows the region, as long as not one cut has changed since.
+
+    [bold]Example[/bold]
+
+    na64reco freeze electron-invisible-2022 -o box-2022.yaml
+    """
+    from na64reco.selection import freeze_box, load_selection
+
+    box = freeze_box(load_selection(selection), out, overwrite=overwrite)
+    if as_json:
+        print_json(asdict(box))
+    else:
+        say(f"{out}: region {box.region!r} of {box.selection}, {box.date}, sha256 {box.sha256}")

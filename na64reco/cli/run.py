@@ -1,0 +1,169 @@
+"""`na64reco run`: hits in; histograms, cutflow and selected events out."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from na64reco.cli.common import print_json, progress_bar, say, show
+
+if TYPE_CHECKING:
+    from na64reco.processors import RunReport
+
+__all__ = ["run_command"]
+
+
+def run_command(  # noqa: PLR0917 - the options of the command
+    selection: Annotated[
+        str,
+        typer.Argument(
+            metavar="SELECTION",
+            help="Name of a selection (see `na64reco selections`) or a YAML file.",
+        ),
+    ],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES|FILESET",
+            help="Hit files, folders, globs, NAME=FILE to name a dataset, or a fileset YAML.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
+    executor: Annotated[
+        Literal["iterative", "futures", "dask"],
+        typer.Option(help="One process, a pool of processes, or dask. The results are the same."),
+    ] = "iterative",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one per processor.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a running dask scheduler (--executor dask).")
+    ] = None,
+    chunk_size: Annotated[
+        int, typer.Option(min=1, help="Events in memory at a time, per process.")
+    ] = 50_000,
+    dataset: Annotated[
+        str, typer.Option(help="Dataset of the files that have no NAME= in front.")
+    ] = "events",
+    skip_bad_files: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-files",
+            help="Leave out files that are broken, each as a whole, and record why.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output of an earlier run.")
+    ] = False,
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML that says how foreign branches are named.")
+    ] = None,
+    calib: Annotated[
+        Path | None, typer.Option(help="Folder of conditions; default: the shipped ones.")
+    ] = None,
+    nearest_conditions: Annotated[
+        bool,
+        typer.Option("--nearest-conditions", help="Runs that none cover take the nearest ones."),
+    ] = False,
+    unblind: Annotated[
+        Path | None,
+        typer.Option(help="Frozen box of this selection (`na64reco freeze`): show its region."),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(help="Further columns for selected.root: NAME,NAME,... or `all`."),
+    ] = "",
+    format: Annotated[  # noqa: A002 - the name of the option
+        Literal["ttree", "rntuple"], typer.Option(help="Container of selected.root.")
+    ] = "ttree",
+    picture: Annotated[
+        bool, typer.Option(help="Draw the (E_ECAL, E_HCAL) plane into the output folder.")
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON instead of tables.")
+    ] = False,
+) -> None:
+    """Reconstruct and select events; write histograms, cutflow and selected events to a folder.
+
+    Events of data in a selection's blinded region appear nowhere in the output.
+
+    [bold]Examples[/bold]
+
+    na64reco run electron-invisible-2022 data_samples/physics.root -o out
+
+    na64reco run my_selection.yaml data=runs/run_61*.root mc=signal.root -o out --executor futures
+
+    na64reco run electron-invisible-2022 fileset.yaml -o out --skip-bad-files --overwrite
+    """
+    from na64reco.processors import run
+
+    with progress_bar("Events", "events") as progress:
+        report = run(
+            selection,
+            files,
+            out,
+            dataset=dataset,
+            executor=executor,
+            workers=workers,
+            scheduler=scheduler,
+            chunk_size=chunk_size,
+            skip_bad_files=skip_bad_files,
+            overwrite=overwrite,
+            mapping=mapping,
+            calib=calib,
+            nearest_conditions=nearest_conditions,
+            unblind=unblind,
+            columns=columns if columns == "all" else [c for c in columns.split(",") if c],
+            format=format,
+            progress=progress,
+            extra=_draw if picture else None,
+        )
+    if as_json:
+        print_json(_summary(report))
+    else:
+        _print(report)
+
+
+def _draw(folder: Path, report: RunReport) -> None:
+    from na64reco.report import save_plane
+
+    save_plane(report.selection, report.datasets, folder)
+
+
+def _print(report: RunReport) -> None:
+    from na64reco.report import cutflow_table, region_table
+
+    for dataset in report.datasets:
+        show(cutflow_table(dataset.name, dataset.cutflow))
+        if dataset.cutflow.regions:
+            show(region_table(dataset.name, dataset.cutflow))
+    ledger = report.ledger
+    for file in ledger.skipped:
+        say(f"Skipped {file.path}: {file.reason}")
+    total, skipped = ledger.events_in_files, ledger.events_skipped
+    show(
+        f"{ledger.events_read} events read, "
+        f"{'an unknown number' if skipped is None else skipped} skipped, of "
+        f"{'an unknown number' if total is None else total} in {len(ledger.files)} files "
+        f"({len(ledger.skipped)} files skipped); {report.seconds:.1f} s."
+    )
+    show("Written:", *(f"  {path}" for path in report.paths))
+
+
+def _summary(report: RunReport) -> dict[str, Any]:
+    ledger = report.ledger
+    return {
+        "out": str(report.out),
+        "paths": [str(path) for path in report.paths],
+        "events": {
+            "in_files": ledger.events_in_files,
+            "read": ledger.events_read,
+            "skipped": ledger.events_skipped,
+        },
+        "skipped_files": {file.path: file.reason for file in ledger.skipped},
+        "cutflow": {d.name: d.cutflow.rows() for d in report.datasets},
+        "regions": {d.name: d.cutflow.region_rows() for d in report.datasets},
+        "seconds": round(report.seconds, 3),
+    }

@@ -1,0 +1,103 @@
+"""`na64reco simulate`: write a file of simulated hits."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import Annotated, Literal
+
+import typer
+
+from na64reco.cli.common import progress_bar, say
+
+__all__ = ["simulate_command"]
+
+
+def simulate_command(  # noqa: PLR0917 - the options of the command
+    setup: Annotated[
+        str,
+        typer.Argument(
+            metavar="SETUP", help="Name of a setup (see `na64reco setups`) or a YAML file."
+        ),
+    ],
+    process: Annotated[
+        Literal[
+            "electron",
+            "positron",
+            "pion",
+            "kaon",
+            "proton",
+            "muon",
+            "dimuon",
+            "upstream",
+            "signal",
+            "beam",
+        ],
+        typer.Argument(
+            metavar="PROCESS",
+            help="electron, positron, pion, kaon, proton, muon, dimuon, upstream, signal, or beam: "
+            "everything at its rate.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Hit file to write.")],
+    events: Annotated[int, typer.Option("-n", "--events", min=1, help="Events to write.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 1,
+    trigger: Annotated[
+        Literal["physics", "beam", "none"], typer.Option(help="Only events that fire this trigger.")
+    ] = "physics",
+    intensity: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Beam particles per spill (pile-up); default: nominal."),
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option(min=0, help="Run number; default: the first of the setup.")
+    ] = None,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Literal["ttree", "rntuple"], typer.Option(help="Container of the events.")
+    ] = "ttree",
+    compression: Annotated[
+        Literal["zstd", "lz4", "none"],
+        typer.Option(help="zstd makes the smallest files, lz4 is read 2-3 times faster."),
+    ] = "zstd",
+    waveforms: Annotated[
+        bool, typer.Option("--waveforms", help="Write raw samples of the calorimeters.")
+    ] = False,
+    truth: Annotated[
+        bool, typer.Option(help="Write the truth (MC_ branches); without it the file is as data.")
+    ] = True,
+    model: Annotated[str | None, typer.Option(help="Model of the signal.")] = None,
+    mass: Annotated[float | None, typer.Option(min=0.0, help="Mass of the mediator, GeV.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+    ] = False,
+) -> None:
+    """Simulate events of one process and write their hits.
+
+    [bold]Examples[/bold]
+
+    na64reco simulate 2022-electron electron -n 10000 --seed 1 --trigger beam -o calibration.root
+
+    na64reco simulate 2022-electron signal -n 5000 --seed 7 --mass 0.01 -o signal.root
+    """
+    from na64reco.setup import load_setup
+    from na64reco.simulation import write_simulation
+
+    with progress_bar("Events", "events") as progress:
+        write_simulation(
+            out,
+            load_setup(setup),
+            process,
+            events,
+            seed=seed,
+            trigger=trigger,
+            intensity=intensity,
+            run=run,
+            format=format,
+            compression=compression,
+            waveforms=waveforms,
+            truth=truth,
+            model=model,
+            mass=mass,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    say(f"{out}: {events} events")

@@ -1,0 +1,8 @@
+"""Pictures and tables of what it is handed."""
+
+from __future__ import annotations
+
+from na64reco.report.cutflow_table import cutflow_table, region_table
+from na64reco.report.plane import draw_plane, find_planes, save_plane
+
+__all__ = ["cutflow_table", "draw_plane", "find_planes", "region_table", "save_plane"]

@@ -1,0 +1,195 @@
+"""The plane of energy in the ECAL against energy in the HCAL, with signal box and sidebands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from na64reco.report.regions import outlines
+from na64reco.selection import histogram_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from na64reco.processors import DatasetReport
+    from na64reco.selection import Selection
+
+__all__ = ["Plane", "draw_plane", "find_planes", "save_plane"]
+
+VARIABLES = ("ecal.energy", "hcal.energy")
+
+# Okabe and Ito's palette, told apart by every kind of colour vision; dashes differ as well.
+_LINES = (
+    ("#D55E00", "-"),
+    ("#009E73", "--"),
+    ("#CC79A7", "-."),
+    ("#E69F00", ":"),
+    ("#56B4E9", (0, (5, 1, 1, 1, 1, 1))),
+)
+_SETTINGS = {
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 9,
+    "xtick.major.size": 6,
+    "xtick.minor.size": 3,
+    "ytick.major.size": 6,
+    "ytick.minor.size": 3,
+    "axes.linewidth": 1,
+    "savefig.transparent": False,
+    # The same picture from the same numbers, byte for byte.
+    "svg.hashsalt": "na64reco",
+}
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A histogram of the plane at one stage of the selection."""
+
+    histogram: str
+    """Name as in histograms.root."""
+    stage: str
+
+
+def find_planes(selection: Selection) -> tuple[Plane, ...]:
+    """The planes that a selection fills: at its earliest stage, after all cuts, and enlarged."""
+    found: list[Plane] = []
+    for name, histogram in selection.histograms.items():
+        if tuple(a.variable for a in histogram.axes) != VARIABLES or histogram.region is not None:
+            continue
+        stages = sorted(histogram.at, key=selection.stages.index)
+        chosen = [stages[0]] if not found else []
+        if "all" in stages and "all" not in chosen:
+            chosen.append("all")
+        found += [Plane(histogram_name(name, stage), stage) for stage in chosen]
+    return tuple(found)
+
+
+def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figure | None:
+    """A row of pictures for each dataset; None if the selection fills no such histogram.
+
+    A hidden region is hatched and says so; its events are not in the histograms to begin with.
+    """
+    planes = find_planes(selection)
+    if not planes or not datasets:
+        return None
+    import matplotlib as mpl
+    import mplhep
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    settings: Any = {**mplhep.style.ROOT, **_SETTINGS}
+    with mpl.rc_context(settings):
+        rows, columns = len(datasets), len(planes)
+        figure = Figure(figsize=(5.2 * columns, 4.6 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for dataset, row in zip(datasets, axes, strict=True):
+            for plane, ax in zip(planes, row, strict=True):
+                _draw(ax, selection, dataset, plane)
+        figure.suptitle(f"{selection.name}   ({selection.title})" if selection.title else "")
+    return figure
+
+
+def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) -> None:
+    from matplotlib.colors import LogNorm
+
+    histogram = dataset.histograms[plane.histogram]
+    counts = np.asarray(histogram.values())
+    x_edges, y_edges = (np.asarray(axis.edges) for axis in histogram.axes)
+    # One entry must be visible on white, so the darkest end of the map is the rarest.
+    mesh = ax.pcolormesh(
+        x_edges,
+        y_edges,
+        np.ma.masked_equal(counts, 0).T,
+        cmap="viridis_r",
+        norm=LogNorm(vmin=0.5, vmax=max(10.0, float(counts.max()))),
+        rasterized=True,
+    )
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
+    width = x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]
+    bar.set_label(f"events / ({width[0]:g} GeV x {width[1]:g} GeV)")
+    frame = ((x_edges[0], x_edges[-1]), (y_edges[0], y_edges[-1]))
+    _draw_regions(ax, selection, dataset, frame)
+    ax.set_xlim(*frame[0])
+    ax.set_ylim(*frame[1])
+    ax.set_xlabel(r"$E_\mathrm{ECAL}$ [GeV]")
+    ax.set_ylabel(r"$E_\mathrm{HCAL}$ [GeV]")
+    stage = "after all cuts" if plane.stage == "all" else f"after the cut: {plane.stage}"
+    if plane.stage == "none":
+        stage = "before all cuts"
+    kind = "simulation" if dataset.simulated else "data"
+    ax.set_title(f"{dataset.name} ({kind}), {stage}", fontsize=10, loc="left")
+    ax.legend(loc="upper right", frameon=True, framealpha=0.9, handlelength=2.6)
+
+
+def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame: Any) -> None:
+    from matplotlib.patches import Polygon
+
+    names = list(selection.regions)
+    labelled: set[str] = set()
+    for outline in outlines(selection, VARIABLES, frame):
+        colour, dashes = _LINES[names.index(outline.region) % len(_LINES)]
+        hidden = outline.region == dataset.blinded
+        label = f"{outline.region} (blinded)" if hidden else outline.region
+        ax.add_patch(
+            Polygon(
+                outline.corners,
+                closed=True,
+                facecolor="#BBBBBB80" if hidden else "none",
+                hatch="////" if hidden else None,
+                edgecolor=colour,
+                linestyle=dashes,
+                linewidth=2,
+                label=None if outline.region in labelled else label,
+                zorder=3,
+            )
+        )
+        labelled.add(outline.region)
+        if hidden:
+            _write_blinded(ax, outline.corners, frame)
+
+
+def _write_blinded(ax: Axes, corners: Sequence[tuple[float, float]], frame: Any) -> None:
+    """The word itself, in the box or, where that is a sliver, just above it."""
+    x = (min(c[0] for c in corners) + max(c[0] for c in corners)) / 2
+    bottom, top = min(c[1] for c in corners), max(c[1] for c in corners)
+    height = frame[1][1] - frame[1][0]
+    inside = top - bottom > 0.08 * height
+    ax.text(
+        x,
+        (bottom + top) / 2 if inside else top + 0.01 * height,
+        "blinded",
+        ha="center",
+        va="center" if inside else "bottom",
+        fontsize=10,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        zorder=4,
+    )
+
+
+def save_plane(
+    selection: Selection,
+    datasets: Sequence[DatasetReport],
+    folder: Path,
+    *,
+    name: str = "ecal_hcal",
+) -> tuple[Path, ...]:
+    """Write the picture as PNG and PDF; nothing if the selection fills no such histogram."""
+    figure = draw_plane(selection, datasets)
+    if figure is None:
+        return ()
+    paths = tuple(folder / f"{name}.{kind}" for kind in ("png", "pdf"))
+    for path in paths:
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
+        figure.savefig(path, dpi=130, metadata=metadata)
+    return paths
