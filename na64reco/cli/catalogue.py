@@ -15,7 +15,9 @@ __all__ = ["catalogue_command"]
 def catalogue_command(  # noqa: PLR0917 - the options of the command
     files: Annotated[
         list[str],
-        typer.Argument(help="Hit files, folders, globs, or NAME=FILE to name a dataset."),
+        typer.Argument(
+            metavar="FILES", help="Hit files, folders, globs, or NAME=FILE to name a dataset."
+        ),
     ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Fileset YAML to write.")] = None,
     dataset: Annotated[

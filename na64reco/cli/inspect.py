@@ -61,9 +61,8 @@ def _print(report: FileReport) -> None:
     show(f"{escape(report.path)}: {report.size} bytes")
     if report.format:
         kind = "simulated" if report.simulated else "data"
-        show(
-            f"{report.entries} events in {report.tree} ({report.format}, {report.compression}), {kind}"
-        )
+        container = f"{report.tree} ({report.format}, {report.compression})"
+        show(f"{report.entries} events in {container}, {kind}")
     if report.runs:
         runs = ", ".join(f"{run} ({events})" for run, events in list(report.runs.items())[:10])
         more = f", ... {len(report.runs)} runs" if len(report.runs) > 10 else ""

@@ -14,6 +14,7 @@ from na64reco.events import check_events, read_scalar
 from na64reco.processors.fileset import DEFAULT_DATASET
 from na64reco.processors.intervals import EventIntervals, SeenEvents, intervals_of
 from na64reco.reconstruction import COLUMNS, reconstruct_columns
+from na64reco.reconstruction.events import _read, _wanted
 from na64reco.selection import (
     Cutflow,
     FrozenBox,
@@ -174,13 +175,25 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
         ConditionsError, SelectionError
             If no conditions cover a run, or the selection does not fit the events.
         """
-        check_events(events, self.setup, source=source)
+        needed = self.needed_columns(events.fields)
+        # Checked before any kernel takes a cell number for an index; only what is read anyway.
+        check_events(
+            events,
+            self.setup,
+            source=source,
+            collections=needed_hits(events, self.setup, needed),
+        )
         run = read_scalar(events, "run")
         seen = intervals_of(run, read_scalar(events, "event"), source=source)
         simulated = "MC_process" in events.fields
-        needed = self.needed_columns(events.fields)
+        conditions = {number: self._conditions(number) for number in map(int, np.unique(run))}
         found = reconstruct_columns(
-            events, self.setup, calib=self.calib, columns=needed, nearest=self.nearest
+            events,
+            self.setup,
+            calib=self.calib,
+            columns=needed,
+            nearest=self.nearest,
+            conditions=next(iter(conditions.values())) if len(conditions) == 1 else None,
         )
         outcome = apply(self.selection, found, unblind=self.unblind, simulated=simulated)
         histograms = empty_histograms(self.selection)
@@ -190,9 +203,6 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
         for name in self.selection.regions:
             if name != outcome.blinded:
                 kept[f"region.{name}"] = outcome.region(name)[chosen]
-        conditions = {
-            (number, self._conditions(number).digest) for number in map(int, np.unique(run))
-        }
         return Result(
             events=len(run),
             cutflow=outcome.cutflow,
@@ -200,7 +210,7 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             skim=SkimBlocks(((source, entry, kept),) if len(chosen) else ()),
             seen={source: seen},
             simulated={simulated},
-            conditions=conditions,
+            conditions={(number, used.digest) for number, used in conditions.items()},
         )
 
     def _conditions(self, run: int) -> Conditions:
@@ -230,6 +240,14 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             SeenEvents.check(result["seen"][name] for name in sorted(result["seen"]))
             result["skim"] = result["skim"].sorted()
         return accumulator
+
+
+def needed_hits(
+    events: Any, setup: Setup, columns: tuple[str, ...] | None
+) -> dict[str, tuple[str, ...]]:
+    """Collections and fields that the reconstruction reads for some columns."""
+    inputs = _read(_wanted(columns, events, setup), events, setup)
+    return {name: tuple(hits.columns) for name, hits in inputs.hits.items()}
 
 
 def mixed_message(dataset: str) -> str:
