@@ -4,6 +4,8 @@ One pass over the flat hits of a collection gives dense arrays; it serves calori
 (section, ix, iy) and rows of channels (SRD modules, photomultipliers, counters) alike.
 """
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 from dataclasses import dataclass

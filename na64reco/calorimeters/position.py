@@ -10,6 +10,8 @@ with the distance u from the column's middle all over the column, so that the S-
 barycentre does not arise.
 """
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -27,6 +27,8 @@ The parameters are the keys ``profile.NAME=`` of ecal.txt; calib/shower_profile.
 values are from.
 """
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 import math

@@ -11,6 +11,8 @@ full measure because its variance is small. K is chosen such that 100 GeV electr
 95 % of them are below 4, as in the published cuts.
 """
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
