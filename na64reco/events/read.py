@@ -234,7 +234,7 @@ def read_hits(events: Any, collection: str, fields: Iterable[str]) -> Hits:
     hits = events[collection]
     for field in wanted:
         if field not in hits.fields:
-            known = [branch_name(collection, f) for f in hits.fields]
+            known = [branch_name(collection, f) for f in hits.fields] or events.fields
             raise _missing(source, branch_name(collection, field), known)
     offsets: NDArray[np.int64] | None = None
     columns = {}

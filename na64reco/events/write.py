@@ -264,6 +264,24 @@ class EventWriter:
             # A collection's fields share one counter.
             counter_name=lambda branch: "n" + branch.partition("_")[0],
         )
+        _mend_waveforms(self._tree)
+
+
+def _mend_waveforms(tree: Any) -> None:
+    """Make uproot (5.7.7) write the right basket offsets of branches with values of fixed size.
+
+    It flattens the values and then takes one number for one entry; given them in their shape
+    (which does no harm should it be corrected) it counts rightly.
+    """
+    inner = tree._cascading  # noqa: SLF001
+    write_basket = inner.write_jagged_basket
+
+    def write_shaped(sink: Any, branch: str, compression: Any, array: Any, offsets: Any) -> Any:
+        collection, _, field = branch.partition("_")
+        shape = COLLECTIONS[collection][field].shape
+        return write_basket(sink, branch, compression, array.reshape(-1, *shape), offsets)
+
+    inner.write_jagged_basket = write_shaped
 
 
 def _fields_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from na64reco.events import COLLECTIONS, SCALARS, EventBatch, Hits
+from na64reco.events import COLLECTIONS, SCALARS, EventBatch, EventWriter, Hits
 
 MULTIPLICITY = {"Counter": 4, "ECAL": 8, "HCAL": 6, "SRD": 2, "VETO": 3, "MM": 7, "GEM": 3, "ST": 5}
 
@@ -38,5 +38,24 @@ def make_batch(events=50, *, first=0, run=6100, seed=1, samples=False, multiplic
 
 
 @pytest.fixture(scope="session")
+def make():
+    return make_batch
+
+
+@pytest.fixture(scope="session")
 def batch():
     return make_batch(120)
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory, batch):
+    """The batch in both formats, two clusters; do not change these files."""
+    folder = tmp_path_factory.mktemp("written")
+    paths = {}
+    for file_format in ("ttree", "rntuple"):
+        paths[file_format] = folder / f"{file_format}.root"
+        with EventWriter(
+            paths[file_format], format=file_format, cluster_size=70, metadata={"seed": "7"}
+        ) as writer:
+            writer.write(batch)
+    return paths
