@@ -1,5 +1,7 @@
 """Strip hits of Micromegas and GEM to clusters: position, charge, size, time."""
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 from dataclasses import dataclass

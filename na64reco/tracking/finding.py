@@ -10,21 +10,32 @@ to end. Three passes, each on what the passes before left over:
    momentum about 1.3 times less precise), but no longer tells a wrong hit, hence only now;
 3. two hits before and two behind.
 
-In y: at least one hit before and two behind. Candidates that share more than one hit in a view
-are the same particle: the one with more hits and the smaller chi2 stays.
+In y: at least one hit before and two behind, and no more than two missing, if such there are.
+Candidates that share more than one hit in a view are the same particle: the one with more hits
+and the smaller chi2 stays.
 """
+
+# ruff: noqa: PLR0917 - kernels take flat arrays
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
 
-from na64reco.tracking.propagation import propagate_state
-from na64reco.tracking.segments import empty_segments, find_segments, seed_pairs
+from na64reco.tracking.segments import VALUES, seed_pairs
+from na64reco.tracking.views import (
+    QP,
+    SCORE,
+    START,
+    TAKEN,
+    T,
+    bent_tracks,
+    gather,
+    straight_tracks,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,11 +64,6 @@ TOO_BUSY: Final = 5
 MAX_CANDIDATES: Final = 4
 """Fitted per event; more are counted."""
 _CAPACITY: Final = 256
-_MAX_SLOPE_IN: Final = 0.01  # of a beam particle; analyses cut at 3 mrad
-_MAX_SLOPE: Final = 1.0
-_MATCH: Final = 5.0  # standard deviations at the centre of the field
-_MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
-_MIN_MOMENTUM: Final = 0.5  # GeV/c
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,6 @@ def find_candidates(
 ) -> Candidates:
     """Candidates in every event (see the module)."""
     x, y = layout.x, layout.y
-    scratch_x = empty_segments(_CAPACITY, len(x.z)), empty_segments(_CAPACITY, len(x.z))
-    pairs_x = seed_pairs(x.z, 0, x.upstream), seed_pairs(x.z, x.upstream, len(x.z))
-    pairs_y = seed_pairs(y.z, 0, len(y.z), split=y.upstream)
     return Candidates(
         *_find(
             clusters.offsets,
@@ -94,168 +97,74 @@ def find_candidates(
             clusters.time,
             clusters.in_time,
             layout,
-            pairs_x,
-            pairs_y,
-            scratch_x,
-            empty_segments(_CAPACITY, len(y.z)),
-            empty_segments(_CAPACITY, len(x.z)),
+            seed_pairs(x.z, 0, x.upstream),
+            seed_pairs(x.z, x.upstream, len(x.z)),
+            seed_pairs(y.z, 0, len(y.z), split=y.upstream),
             max_candidates,
         )
     )
 
 
 @njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
-    event, view, offsets, planes, cluster_position, in_time, start, position, number
+def _view_times(n, hits, number, time, width, means, weights):  # type: ignore[no-untyped-def]
+    """Weighted mean time of the hits of each track in a view, and its weight."""
+    for k in range(n):
+        s = w = 0.0
+        for p in range(len(width)):
+            if hits[k, p] >= 0:
+                weight = 1.0 / (width[p] * width[p])
+                s += weight * time[number[hits[k, p]]]
+                w += weight
+        means[k] = s / w
+        weights[k] = w
+
+
+@njit(cache=True, nogil=True)
+def _pair(  # type: ignore[no-untyped-def]
+    n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights, jitter, n, pairs, times
 ):
-    """In-time hits of one event in a view: their start per plane, position and cluster number."""
-    n = 0
-    for p in range(len(view.z)):
-        start[p] = n
-        row = event * planes + view.plane[p]
-        for c in range(offsets[row], offsets[row + 1]):
-            if in_time[c]:
-                position[n] = (cluster_position[c] + view.origin[p]) * view.scale[p]
-                number[n] = c
-                n += 1
-    start[len(view.z)] = n
-    return n
+    """Join tracks of the two views, ``n`` times: best sum of scores and agreement in time.
 
-
-@njit(cache=True, nogil=True)
-def _momentum_seed(sin_in, sin_out, layout):  # type: ignore[no-untyped-def]
-    """q/p from the sines of the angles before and behind the magnets."""
-    return (sin_out - sin_in) / layout.bend
-
-
-@njit(cache=True, nogil=True)
-def _match(  # type: ignore[no-untyped-def]
-    up, u, down, d, layout, position, state, scratch, cands, n_cands
-):
-    """Try segment ``u`` with segment ``d``; a good match becomes candidate ``n_cands``."""
-    sin_in = up.t[u] / math.sqrt(1.0 + up.t[u] ** 2)
-    sin_out = down.t[d] / math.sqrt(1.0 + down.t[d] ** 2)
-    qp = _momentum_seed(sin_in, sin_out, layout)
-    if abs(qp) > 1.0 / _MIN_MOMENTUM:
-        return False
-    state[0], state[1], state[2], state[3], state[4] = up.x[u], 0.0, up.t[u], 0.0, qp
-    if not propagate_state(state, up.z[u], down.z[d], layout.dipoles, scratch):
-        return False
-    before = layout.field_centre - up.z[u]
-    behind = down.z[d] - layout.field_centre
-    scattering = layout.kink * qp * max(before, behind)
-    variance = up.var_x[u] + up.var_t[u] * before * before + scattering * scattering
-    variance += down.var_x[d] + down.var_t[d] * behind * behind
-    distance = state[0] - down.x[d]
-    chi2 = distance * distance / variance
-    if chi2 > _MATCH * _MATCH:
-        return False
-    _store(up, u, down, d, up.x[u], up.t[u], up.z[u], qp, chi2, layout, cands, n_cands)
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _store(  # type: ignore[no-untyped-def]
-    up, u, down, d, x, t, z, qp, chi2, layout, cands, n
-):
-    """Candidate ``n``: hits of both segments; x and slope at the first plane, q/p, score."""
-    hits, reals, count = cands
-    for p in range(len(layout.x.z)):
-        hits[n, p] = up.hits[u, p] if p < layout.x.upstream else down.hits[d, p]
-    count[n] = up.n[u] + down.n[d]
-    reals[n, 0] = x + t * (layout.z[0] - z)
-    reals[n, 1] = t
-    reals[n, 2] = qp
-    reals[n, 3] = chi2 + up.chi2[u] + down.chi2[d] - _MISSING * count[n]
-
-
-@njit(cache=True, nogil=True)
-def _single(  # type: ignore[no-untyped-def]
-    h, plane, down, d, layout, position, up, cands, n
-):
-    """One hit before the magnets with segment ``d``: the track meets it at the field's centre."""
-    z = layout.x.z[plane]
-    middle = down.x[d] + down.t[d] * (layout.field_centre - down.z[d])
-    slope = (middle - position[h]) / (layout.field_centre - z)
-    if abs(slope) > _MAX_SLOPE_IN:
-        return False
-    sin_in = slope / math.sqrt(1.0 + slope * slope)
-    qp = _momentum_seed(sin_in, down.t[d] / math.sqrt(1.0 + down.t[d] ** 2), layout)
-    if abs(qp) > 1.0 / _MIN_MOMENTUM:
-        return False
-    up.hits[0, :] = -1
-    up.hits[0, plane] = h
-    up.n[0] = 1
-    up.chi2[0] = 0.0
-    # Among several single hits, the one with the direction of the beam is likeliest.
-    _store(up, 0, down, d, position[h], slope, z, qp, (slope / 1e-3) ** 2, layout, cands, n)
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _resolve(hits, reals, count, n, score, accepted, n_accepted, used):  # type: ignore[no-untyped-def]
-    """Best candidates first; those that share more than one hit with a better one are dropped.
-
-    Appends to ``accepted`` the rows kept, marks their hits as used, returns the new number.
+    Times must agree with each other and with the trigger. Each is taken once; where one view has
+    fewer tracks (one over the other), its tracks are then taken again.
     """
-    alive = np.ones(n, np.bool_)
-    for _ in range(n):
-        best = -1
-        for c in range(n):
-            if alive[c] and (best < 0 or reals[c, score] < reals[best, score]):
-                best = c
-        if best < 0:
-            break
-        alive[best] = False
-        shared = 0
-        for p in range(hits.shape[1]):
-            if hits[best, p] >= 0 and used[hits[best, p]]:
-                shared += 1
-        if shared > 1 or n_accepted == len(accepted[1]):
-            continue
-        accepted[0][n_accepted, :] = hits[best]
-        accepted[1][n_accepted, :] = reals[best]
-        accepted[2][n_accepted] = count[best]
-        n_accepted += 1
-        for p in range(hits.shape[1]):
-            if hits[best, p] >= 0:
-                used[hits[best, p]] = True
-    return n_accepted
-
-
-@njit(cache=True, nogil=True)
-def _view_time(hits, number, time, width):  # type: ignore[no-untyped-def]
-    """Weighted mean time of the hits of a candidate in a view, and its weight."""
-    s = w = 0.0
-    for p in range(len(hits)):
-        if hits[p] >= 0:
-            weight = 1.0 / (width[p] * width[p])
-            s += weight * time[number[hits[p]]]
-            w += weight
-    return s / w, w
+    x_left, y_left = n_x, n_y
+    for k in range(n):
+        best = np.inf
+        for i in range(n_x):
+            if x_left > 0 and x_values[i, TAKEN] > 0:
+                continue
+            for j in range(n_y):
+                if y_left > 0 and y_values[j, TAKEN] > 0:
+                    continue
+                weight = x_weights[i] + y_weights[j]
+                mean = (x_times[i] * x_weights[i] + y_times[j] * y_weights[j]) / weight
+                score = x_values[i, SCORE] + y_values[j, SCORE]
+                score += (x_times[i] - y_times[j]) ** 2 / (1 / x_weights[i] + 1 / y_weights[j])
+                score += mean**2 / (jitter**2 + 1 / weight)
+                if score < best:
+                    best = score
+                    pairs[k, 0], pairs[k, 1] = i, j
+                    times[k] = mean
+        if x_left > 0:
+            x_left -= 1
+        if y_left > 0:
+            y_left -= 1
+        x_values[pairs[k, 0], TAKEN] = 1.0
+        y_values[pairs[k, 1], TAKEN] = 1.0
 
 
 @njit(cache=True, nogil=True)
 def _find(  # type: ignore[no-untyped-def]
-    offsets,
-    planes,
-    cluster_position,
-    cluster_time,
-    in_time,
-    layout,
-    pairs_x,
-    pairs_y,
-    scratch_x,
-    lines,
-    spare,
-    max_candidates,
-):
+    offsets, planes, cluster_position, cluster_time, in_time, layout,
+    pairs_up, pairs_down, pairs_y, max_candidates,
+):  # fmt: skip
     vx, vy = layout.x, layout.y
     nx, ny = len(vx.z), len(vy.z)
-    up, down = scratch_x
-    n_planes = len(layout.planes)
+    x_z, x_sigma, y_z, y_sigma = vx.z, vx.sigma, vy.z, vy.sigma
+    first_z = layout.z[0]
+    kink = layout.kink / layout.beam_momentum
     events = (len(offsets) - 1) // planes
-    capacity = _CAPACITY
 
     largest = 1
     for e in range(events):
@@ -265,14 +174,17 @@ def _find(  # type: ignore[no-untyped-def]
     x_number, y_number = np.empty(largest, np.int64), np.empty(largest, np.int64)
     used = np.zeros(largest, np.bool_)
     state, jacobian = np.empty(5), np.empty((5, 5))
-    c_hits, c_reals = np.empty((capacity, nx), np.int64), np.empty((capacity, 4))
-    cands = c_hits, c_reals, np.empty(capacity, np.int64)
-    xs = np.empty((capacity, nx), np.int64), np.empty((capacity, 4)), np.empty(capacity, np.int64)
-    l_reals = np.empty((capacity, 4))
-    ys = np.empty((capacity, ny), np.int64), np.empty((capacity, 4)), np.empty(capacity, np.int64)
-    x_free, y_free = np.empty(capacity, np.bool_), np.empty(capacity, np.bool_)
+    up_hits, up = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, VALUES))
+    down_hits, down = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, VALUES))
+    line_hits, lines = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, VALUES))
+    trial_hits, trial = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, TAKEN + 1))
+    x_hits, x_values = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, TAKEN + 1))
+    y_hits, y_values = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, TAKEN + 1))
+    x_times, x_weights = np.empty(_CAPACITY), np.empty(_CAPACITY)
+    y_times, y_weights = np.empty(_CAPACITY), np.empty(_CAPACITY)
+    pairs, times = np.empty((max_candidates, 2), np.int64), np.empty(max_candidates)
 
-    out_hits = np.full((events * max_candidates, n_planes), -1, np.int64)
+    out_hits = np.full((events * max_candidates, len(layout.planes)), -1, np.int64)
     out_seed = np.empty((events * max_candidates, 5))
     out_time = np.empty(events * max_candidates)
     out_offsets = np.zeros(events + 1, np.int64)
@@ -282,10 +194,10 @@ def _find(  # type: ignore[no-untyped-def]
 
     for e in range(events):
         out_offsets[e + 1] = made
-        n_hits_x = _gather(
+        n_hits_x = gather(
             e, vx, offsets, planes, cluster_position, in_time, x_start, x_position, x_number
         )
-        n_hits_y = _gather(
+        n_hits_y = gather(
             e, vy, offsets, planes, cluster_position, in_time, y_start, y_position, y_number
         )
         if x_start[vx.upstream] == 0 or y_start[vy.upstream] == 0:
@@ -294,161 +206,51 @@ def _find(  # type: ignore[no-untyped-def]
         if n_hits_x - x_start[vx.upstream] < 2 or n_hits_y - y_start[vy.upstream] < 2:
             reason[e] = NO_DOWNSTREAM
             continue
-
-        # The bending view.
         used[:n_hits_x] = False
-        busy = False
-        any_down = False
-        n_x = 0
-        for attempt in range(3):
-            min_up = 1 if attempt == 1 else 2
-            min_down = 2 if attempt == 2 else 3
-            kink = layout.kink / layout.beam_momentum
-            n_down = find_segments(
-                pairs_x[1],
-                vx.upstream,
-                nx,
-                min_down,
-                x_start,
-                x_position,
-                used,
-                vx.z,
-                vx.sigma,
-                kink,
-                _MAX_SLOPE,
-                down,
-            )
-            if n_down < 0:
-                busy = True
-                break
-            if n_down == 0:
-                continue
-            any_down = True
-            n = 0
-            if min_up == 1:
-                for p in range(vx.upstream):
-                    for h in range(x_start[p], x_start[p + 1]):
-                        if used[h]:
-                            continue
-                        for d in range(n_down):
-                            if n == capacity:
-                                busy = True
-                                break
-                            if _single(h, p, down, d, layout, x_position, spare, cands, n):
-                                n += 1
-            else:
-                n_up = find_segments(
-                    pairs_x[0],
-                    0,
-                    vx.upstream,
-                    2,
-                    x_start,
-                    x_position,
-                    used,
-                    vx.z,
-                    vx.sigma,
-                    kink,
-                    _MAX_SLOPE_IN,
-                    up,
-                )
-                if n_up < 0:
-                    busy = True
-                    break
-                for u in range(n_up):
-                    for d in range(n_down):
-                        if n == capacity:
-                            busy = True
-                            break
-                        if _match(up, u, down, d, layout, x_position, state, jacobian, cands, n):
-                            n += 1
-            n_x = _resolve(cands[0], cands[1], cands[2], n, 3, xs, n_x, used)
-            if busy:
-                break
+        n_x, any_down, busy = bent_tracks(
+            x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z, layout.bend,
+            layout.field_centre, kink, layout.kink, layout.dipoles, pairs_up, pairs_down,
+            up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values, state, jacobian,
+        )  # fmt: skip
         if n_x == 0:
             reason[e] = TOO_BUSY if busy else (NO_MATCH if any_down else NO_DOWNSTREAM)
             continue
-
-        # The straight view.
-        momentum = layout.beam_momentum
+        slowest = 1.0 / layout.beam_momentum
         for c in range(n_x):
-            momentum = min(momentum, 1.0 / max(abs(xs[1][c, 2]), 1e-6))
+            slowest = max(slowest, abs(x_values[c, QP]))
         used[:n_hits_y] = False
-        n = find_segments(
-            pairs_y,
-            0,
-            ny,
-            3,
-            y_start,
-            y_position,
-            used,
-            vy.z,
-            vy.sigma,
-            layout.kink / momentum,
-            _MAX_SLOPE_IN,
-            lines,
-        )
-        if n < 0:
-            reason[e] = TOO_BUSY
-            continue
-        for k in range(n):
-            l_reals[k, 0] = lines.x[k] + lines.t[k] * (layout.z[0] - lines.z[k])
-            l_reals[k, 1] = lines.t[k]
-            l_reals[k, 3] = lines.chi2[k] - _MISSING * lines.n[k]
-        m = 0
-        for k in range(n):  # two hits behind the magnets at least
-            behind = 0
-            for p in range(vy.upstream, ny):
-                behind += lines.hits[k, p] >= 0
-            if behind >= 2:
-                lines.hits[m, :] = lines.hits[k]
-                l_reals[m, :] = l_reals[k]
-                lines.n[m] = lines.n[k]
-                m += 1
-        n_y = _resolve(lines.hits, l_reals, lines.n, m, 3, ys, 0, used)
-        if n_y == 0:
-            reason[e] = NO_MATCH
+        n_y = straight_tracks(
+            y_start, y_position, used, y_z, y_sigma, vy.upstream, first_z, layout.kink * slowest,
+            pairs_y, line_hits, lines, trial, y_hits, y_values,
+        )  # fmt: skip
+        if n_y <= 0:
+            reason[e] = TOO_BUSY if n_y < 0 else NO_MATCH
             continue
 
-        # Pair the views: best sum of scores, times that agree with each other and the trigger.
-        number = max(n_x, n_y)
-        out_number[e] = number
-        x_free[:n_x] = True
-        y_free[:n_y] = True
-        left_x, left_y = n_x, n_y
-        for k in range(min(number, max_candidates)):
-            best, best_x, best_y, best_time = np.inf, 0, 0, 0.0
-            for i in range(n_x):
-                if left_x > 0 and not x_free[i]:
-                    continue
-                time_x, weight_x = _view_time(xs[0][i], x_number, cluster_time, vx.width)
-                for j in range(n_y):
-                    if left_y > 0 and not y_free[j]:
-                        continue
-                    time_y, weight_y = _view_time(ys[0][j], y_number, cluster_time, vy.width)
-                    mean = (time_x * weight_x + time_y * weight_y) / (weight_x + weight_y)
-                    score = xs[1][i, 3] + ys[1][j, 3]
-                    score += (time_x - time_y) ** 2 / (1.0 / weight_x + 1.0 / weight_y)
-                    score += mean**2 / (layout.time_jitter**2 + 1.0 / (weight_x + weight_y))
-                    if score < best:
-                        best, best_x, best_y, best_time = score, i, j, mean
-            if x_free[best_x]:
-                x_free[best_x] = False
-                left_x -= 1
-            if y_free[best_y]:
-                y_free[best_y] = False
-                left_y -= 1
+        out_number[e] = max(n_x, n_y)
+        n = min(max(n_x, n_y), max_candidates)
+        _view_times(n_x, x_hits, x_number, cluster_time, vx.width, x_times, x_weights)
+        _view_times(n_y, y_hits, y_number, cluster_time, vy.width, y_times, y_weights)
+        x_values[:n_x, TAKEN] = 0.0
+        y_values[:n_y, TAKEN] = 0.0
+        _pair(
+            n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights,
+            layout.time_jitter, n, pairs, times,
+        )  # fmt: skip
+        for k in range(n):
+            i, j = pairs[k, 0], pairs[k, 1]
             for p in range(nx):
-                h = xs[0][best_x, p]
-                out_hits[made, vx.column[p]] = x_number[h] if h >= 0 else -1
+                if x_hits[i, p] >= 0:
+                    out_hits[made, vx.column[p]] = x_number[x_hits[i, p]]
             for p in range(ny):
-                h = ys[0][best_y, p]
-                out_hits[made, vy.column[p]] = y_number[h] if h >= 0 else -1
-            out_seed[made, 0] = xs[1][best_x, 0]
-            out_seed[made, 1] = ys[1][best_y, 0]
-            out_seed[made, 2] = xs[1][best_x, 1]
-            out_seed[made, 3] = ys[1][best_y, 1]
-            out_seed[made, 4] = xs[1][best_x, 2]
-            out_time[made] = best_time
+                if y_hits[j, p] >= 0:
+                    out_hits[made, vy.column[p]] = y_number[y_hits[j, p]]
+            out_seed[made, 0] = x_values[i, START]
+            out_seed[made, 1] = y_values[j, START]
+            out_seed[made, 2] = x_values[i, T]
+            out_seed[made, 3] = y_values[j, T]
+            out_seed[made, 4] = x_values[i, QP]
+            out_time[made] = times[k]
             made += 1
         out_offsets[e + 1] = made
     return (

@@ -10,6 +10,8 @@ the first plane: each is the best estimate from all hits at its place. R. Fruehw
 Instrum. Meth. A 262 (1987) 444.
 """
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 import math

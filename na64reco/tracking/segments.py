@@ -1,8 +1,10 @@
 """Straight pieces of a track in one view: every line through hits of several planes."""
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
@@ -10,34 +12,35 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ROAD", "Segments", "empty_segments", "find_segments", "fit_line", "seed_pairs"]
+__all__ = [
+    "CHI2",
+    "HITS",
+    "ROAD",
+    "SLOPE",
+    "VALUES",
+    "VAR_SLOPE",
+    "VAR_X",
+    "X",
+    "Z",
+    "find_segments",
+    "fit_line",
+    "seed_pairs",
+]
 
 ROAD: Final = 4.5
 """Half width of the road about a seed, in standard deviations."""
 
-
-class Segments(NamedTuple):
-    """Scratch space for the segments of one event; arrays of shape (capacity,) unless said."""
-
-    hits: NDArray[np.int64]
-    """Shape (capacity, planes of the view): index of the event's hit in the view, -1 = none."""
-    n: NDArray[np.int64]
-    """Hits."""
-    z: NDArray[np.float64]
-    """Where position and slope are uncorrelated, mm."""
-    x: NDArray[np.float64]
-    """Position at ``z``, mm."""
-    t: NDArray[np.float64]
-    """Slope."""
-    var_x: NDArray[np.float64]
-    var_t: NDArray[np.float64]
-    chi2: NDArray[np.float64]
-
-
-def empty_segments(capacity: int, planes: int) -> Segments:
-    """Space for ``capacity`` segments in a view with so many planes."""
-    reals = np.zeros((6, capacity))
-    return Segments(np.full((capacity, planes), -1, np.int64), np.zeros(capacity, np.int64), *reals)
+# Columns of a segment's values.
+HITS: Final = 0
+Z: Final = 1
+"""Where position and slope are uncorrelated, mm."""
+X: Final = 2
+"""Position at Z, mm."""
+SLOPE: Final = 3
+VAR_X: Final = 4
+VAR_SLOPE: Final = 5
+CHI2: Final = 6
+VALUES: Final = 7
 
 
 def seed_pairs(z: NDArray[np.float64], lo: int, hi: int, *, split: int = 0) -> NDArray[np.int64]:
@@ -56,8 +59,8 @@ def seed_pairs(z: NDArray[np.float64], lo: int, hi: int, *, split: int = 0) -> N
 
 
 @njit(cache=True, nogil=True)
-def fit_line(hits, position, z, sigma, row, out):  # type: ignore[no-untyped-def]
-    """Weighted straight-line fit of ``hits`` (hit index per plane) into row ``row`` of ``out``."""
+def fit_line(hits, position, z, sigma, values):  # type: ignore[no-untyped-def]
+    """Weighted straight-line fit of ``hits`` (hit index per plane) into ``values``."""
     s0 = sz = sx = 0.0
     n = 0
     for p in range(len(hits)):
@@ -80,18 +83,18 @@ def fit_line(hits, position, z, sigma, row, out):  # type: ignore[no-untyped-def
         if hits[p] >= 0:
             r = (position[hits[p]] - mean_x - slope * (z[p] - mean_z)) / sigma[p]
             chi2 += r * r
-    out.n[row] = n
-    out.z[row] = mean_z
-    out.x[row] = mean_x
-    out.t[row] = slope
-    out.var_x[row] = 1.0 / s0
-    out.var_t[row] = 1.0 / szz
-    out.chi2[row] = chi2
+    values[HITS] = n
+    values[Z] = mean_z
+    values[X] = mean_x
+    values[SLOPE] = slope
+    values[VAR_X] = 1.0 / s0
+    values[VAR_SLOPE] = 1.0 / szz
+    values[CHI2] = chi2
 
 
 @njit(cache=True, nogil=True)
 def find_segments(  # type: ignore[no-untyped-def]
-    pairs, lo, hi, min_hits, start, position, used, z, sigma, kink, max_slope, out
+    pairs, lo, hi, min_hits, start, position, used, z, sigma, kink, max_slope, segments, values
 ):
     """All segments in planes [lo, hi) of a view, from the unused hits of one event.
 
@@ -111,8 +114,8 @@ def find_segments(  # type: ignore[no-untyped-def]
         Rms scattering angle that the road allows for, rad.
     max_slope
         Of a seed.
-    out
-        `Segments`.
+    segments, values
+        Filled: (capacity, planes of the view) hit index or -1, and (capacity, `VALUES`).
 
     Returns
     -------
@@ -120,7 +123,7 @@ def find_segments(  # type: ignore[no-untyped-def]
         Number of segments, or -1 where there was no room for all.
     """
     found = 0
-    capacity = len(out.n)
+    capacity = len(segments)
     for s in range(len(pairs)):
         a, b = pairs[s, 0], pairs[s, 1]
         lever = z[b] - z[a]
@@ -135,14 +138,14 @@ def find_segments(  # type: ignore[no-untyped-def]
                     continue
                 known = False
                 for k in range(found):
-                    if out.hits[k, a] == i and out.hits[k, b] == j:
+                    if segments[k, a] == i and segments[k, b] == j:
                         known = True
                         break
                 if known:
                     continue
                 if found == capacity:
                     return -1
-                hits = out.hits[found]
+                hits = segments[found]
                 hits[:] = -1
                 hits[a] = i
                 hits[b] = j
@@ -169,6 +172,6 @@ def find_segments(  # type: ignore[no-untyped-def]
                         n += 1
                 if n < min_hits:
                     continue
-                fit_line(hits, position, z, sigma, found, out)
+                fit_line(hits, position, z, sigma, values[found])
                 found += 1
     return found

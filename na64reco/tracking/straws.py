@@ -1,5 +1,7 @@
 """Straw hits: how many particles each straw plane saw, and drift distances."""
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,0 +1,262 @@
+"""Tracks in one view of one event: bent in x, straight in y."""
+
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from numba import njit
+
+from na64reco.tracking.propagation import propagate_state
+from na64reco.tracking.segments import (
+    CHI2,
+    HITS,
+    SLOPE,
+    VAR_SLOPE,
+    VAR_X,
+    X,
+    Z,
+    find_segments,
+)
+
+__all__ = [
+    "QP",
+    "SCORE",
+    "START",
+    "TAKEN",
+    "T",
+    "bent_tracks",
+    "gather",
+    "resolve",
+    "straight_tracks",
+]
+
+# Columns of a view track's values.
+START: Final = 0
+"""Position at the layout's first element, mm."""
+T: Final = 1
+"""Slope there."""
+QP: Final = 2
+"""q/p, c/GeV."""
+SCORE: Final = 3
+"""chi2 less `_MISSING` per hit: the smaller the better."""
+
+TAKEN: Final = 4
+"""Used when the views are paired."""
+
+_MAX_SLOPE_IN: Final = 0.01  # of a beam particle; analyses cut at 3 mrad
+_MAX_SLOPE: Final = 1.0
+_MATCH: Final = 5.0  # standard deviations at the centre of the field
+_MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
+_MIN_MOMENTUM: Final = 0.5  # GeV/c
+_SINGLE_SPREAD: Final = 1e-3  # rad: ranks hits that have no partner by the direction they imply
+
+
+@njit(cache=True, nogil=True)
+def gather(  # type: ignore[no-untyped-def]
+    event, view, offsets, planes, cluster_position, in_time, start, position, number
+):
+    """In-time hits of one event in a view: start per plane, position (mm), cluster number."""
+    n = 0
+    for p in range(len(view.z)):
+        start[p] = n
+        row = event * planes + view.plane[p]
+        for c in range(offsets[row], offsets[row + 1]):
+            if in_time[c]:
+                position[n] = (cluster_position[c] + view.origin[p]) * view.scale[p]
+                number[n] = c
+                n += 1
+    start[len(view.z)] = n
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _unused_planes(start, used, lo, hi):  # type: ignore[no-untyped-def]
+    """How many of the planes have a hit that no track has."""
+    n = 0
+    for p in range(lo, hi):
+        for h in range(start[p], start[p + 1]):
+            if not used[h]:
+                n += 1
+                break
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _match(up, down, bend, centre, kink, dipoles, state, scratch):  # type: ignore[no-untyped-def]
+    """q/p and chi2 of two segments that meet in the field; (0, -1) where they do not."""
+    sin_in = up[SLOPE] / math.sqrt(1.0 + up[SLOPE] ** 2)
+    sin_out = down[SLOPE] / math.sqrt(1.0 + down[SLOPE] ** 2)
+    qp = (sin_out - sin_in) / bend
+    if abs(qp) > 1.0 / _MIN_MOMENTUM:
+        return 0.0, -1.0
+    before, behind = centre - up[Z], down[Z] - centre
+    scattering = kink * qp * max(before, behind)
+    variance = up[VAR_X] + up[VAR_SLOPE] * before * before + scattering * scattering
+    variance += down[VAR_X] + down[VAR_SLOPE] * behind * behind
+    state[0], state[1], state[2], state[3], state[4] = up[X], 0.0, up[SLOPE], 0.0, qp
+    if not propagate_state(state, up[Z], down[Z], dipoles, scratch):
+        return 0.0, -1.0
+    chi2 = (state[0] - down[X]) ** 2 / variance
+    return qp, (chi2 if chi2 <= _MATCH * _MATCH else -1.0)
+
+
+@njit(cache=True, nogil=True)
+def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
+    """Slope and q/p if a track from (z, x) meets the segment behind at the field's centre."""
+    middle = down[X] + down[SLOPE] * (centre - down[Z])
+    slope = (middle - x) / (centre - z)
+    sin_in = slope / math.sqrt(1.0 + slope * slope)
+    return slope, (down[SLOPE] / math.sqrt(1.0 + down[SLOPE] ** 2) - sin_in) / bend
+
+
+@njit(cache=True, nogil=True)
+def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignore[no-untyped-def]
+    """Keep the best of ``n`` candidates that are the same particle: those sharing > 1 hits.
+
+    Appends to the ``kept`` candidates, marks their hits as used, returns their new number.
+    Scores of ``values`` are lost.
+    """
+    for _ in range(n):
+        best = 0
+        for c in range(1, n):
+            if values[c, SCORE] < values[best, SCORE]:
+                best = c
+        if values[best, SCORE] == math.inf or kept == len(kept_values):
+            break
+        shared = 0
+        for p in range(hits.shape[1]):
+            if hits[best, p] >= 0 and used[hits[best, p]]:
+                shared += 1
+        if shared <= 1:
+            for p in range(hits.shape[1]):
+                kept_hits[kept, p] = hits[best, p]
+                if hits[best, p] >= 0:
+                    used[hits[best, p]] = True
+            for i in range(values.shape[1]):
+                kept_values[kept, i] = values[best, i]
+            kept += 1
+        values[best, SCORE] = math.inf
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def bent_tracks(  # type: ignore[no-untyped-def]
+    start, position, used, z, sigma, upstream, first_z, bend, centre, kink, kink_per_momentum,
+    dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept,
+    state, scratch,
+):  # fmt: skip
+    """Tracks of one event in the bending view, in the three passes of `finding`.
+
+    Returns
+    -------
+    tuple
+        Number kept in ``kept_hits``, ``kept``; whether there was a segment behind the magnets;
+        whether there were more combinations than room.
+    """
+    planes, capacity = len(z), len(trial)
+    number = 0
+    any_down = False
+    for attempt in range(3):
+        min_up = 1 if attempt == 1 else 2
+        min_down = 2 if attempt == 2 else 3
+        if _unused_planes(start, used, upstream, planes) < min_down:
+            continue
+        if _unused_planes(start, used, 0, upstream) < min_up:
+            continue
+        n_down = find_segments(
+            pairs_down, upstream, planes, min_down, start, position, used, z, sigma, kink,
+            _MAX_SLOPE, down_hits, down,
+        )  # fmt: skip
+        if n_down < 0:
+            return number, True, True
+        if n_down == 0:
+            continue
+        any_down = True
+        n = 0
+        if min_up == 1:
+            for p in range(upstream):
+                for h in range(start[p], start[p + 1]):
+                    if used[h]:
+                        continue
+                    for d in range(n_down):
+                        slope, qp = _single(position[h], z[p], down[d], bend, centre)
+                        if abs(slope) > _MAX_SLOPE_IN or abs(qp) > 1.0 / _MIN_MOMENTUM:
+                            continue
+                        if n == capacity:
+                            return number, True, True
+                        trial_hits[n, :] = down_hits[d]
+                        trial_hits[n, p] = h
+                        trial[n, START] = position[h] + slope * (first_z - z[p])
+                        trial[n, T] = slope
+                        trial[n, QP] = qp
+                        trial[n, SCORE] = (slope / _SINGLE_SPREAD) ** 2 + down[d, CHI2]
+                        trial[n, SCORE] -= _MISSING * (1.0 + down[d, HITS])
+                        n += 1
+        else:
+            n_up = find_segments(
+                pairs_up, 0, upstream, 2, start, position, used, z, sigma, kink,
+                _MAX_SLOPE_IN, up_hits, up,
+            )  # fmt: skip
+            if n_up < 0:
+                return number, True, True
+            for u in range(n_up):
+                for d in range(n_down):
+                    qp, chi2 = _match(
+                        up[u], down[d], bend, centre, kink_per_momentum, dipoles, state, scratch
+                    )
+                    if chi2 < 0.0:
+                        continue
+                    if n == capacity:
+                        return number, True, True
+                    for p in range(planes):
+                        trial_hits[n, p] = up_hits[u, p] if p < upstream else down_hits[d, p]
+                    trial[n, START] = up[u, X] + up[u, SLOPE] * (first_z - up[u, Z])
+                    trial[n, T] = up[u, SLOPE]
+                    trial[n, QP] = qp
+                    trial[n, SCORE] = chi2 + up[u, CHI2] + down[d, CHI2]
+                    trial[n, SCORE] -= _MISSING * (up[u, HITS] + down[d, HITS])
+                    n += 1
+        number = resolve(trial_hits, trial, n, kept_hits, kept, number, used)
+    return number, any_down, False
+
+
+@njit(cache=True, nogil=True)
+def straight_tracks(  # type: ignore[no-untyped-def]
+    start, position, used, z, sigma, upstream, first_z, kink, pairs, line_hits, lines,
+    trial, kept_hits, kept,
+):  # fmt: skip
+    """Tracks of one event in the other view: at least one hit before, two behind the magnets.
+
+    At most two planes may be missing; only if there is no such track, three hits are enough.
+    Returns the number kept, -1 where there were more combinations than room.
+    """
+    planes = len(z)
+    number = 0
+    for attempt in range(2):
+        min_hits = max(3, planes - 2) if attempt == 0 else 3
+        n = find_segments(
+            pairs, 0, planes, min_hits, start, position, used, z, sigma, kink,
+            _MAX_SLOPE_IN, line_hits, lines,
+        )  # fmt: skip
+        if n < 0:
+            return -1
+        m = 0
+        for k in range(n):
+            behind = 0
+            for p in range(upstream, planes):
+                behind += line_hits[k, p] >= 0
+            if behind < 2:
+                continue
+            line_hits[m, :] = line_hits[k]
+            trial[m, START] = lines[k, X] + lines[k, SLOPE] * (first_z - lines[k, Z])
+            trial[m, T] = lines[k, SLOPE]
+            trial[m, QP] = 0.0
+            trial[m, SCORE] = lines[k, CHI2] - _MISSING * lines[k, HITS]
+            m += 1
+        number = resolve(line_hits, trial, m, kept_hits, kept, number, used)
+        if number:
+            break
+    return number
