@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from na64reco.errors import DataError, FileFormatError, did_you_mean
 from na64reco.events.read import has_collection, has_field, read_hits, read_scalar, source_of
@@ -229,6 +230,40 @@ def _cells(name: str, setup: Setup) -> tuple[dict[str, int] | None, tuple[tuple[
     return {"section": sections, "module": sections, "ix": nx, "iy": ny}, calorimeter.hole
 
 
+@njit(cache=True, nogil=True)
+def _all_exist(
+    station: NDArray[np.uint8],
+    plane: NDArray[np.uint8],
+    layer: NDArray[np.uint8],
+    channel: NDArray[np.uint16],
+    limits: NDArray[np.int32],
+) -> bool:
+    """Whether all hits are inside the limits, in one pass.
+
+    `limits` has the shape (station, 257): channels by projection, and layers in the last column.
+    A plane or layer of length 1 is that of all hits.
+    """
+    step_plane, step_layer = int(len(plane) > 1), int(len(layer) > 1)
+    for i in range(len(station)):
+        number = station[i]
+        if channel[i] >= limits[number, plane[i * step_plane]]:
+            return False
+        if layer[i * step_layer] >= limits[number, 256]:
+            return False
+    return True
+
+
+def _planes_exist(name: str, hits: Hits, limits: NDArray[np.int32]) -> bool:
+    """Whether all planes and channels exist; False also if columns are lacking to tell."""
+    none = np.zeros(1, dtype=np.uint8)
+    plane = none if name == "BMS" else hits.columns.get("projection")
+    layer = hits.columns.get("layer", none)
+    channel = hits.columns.get(_CHANNEL[name])
+    if plane is None or channel is None:
+        return False
+    return bool(_all_exist(hits["station"], plane, layer, channel, limits))
+
+
 def _outside_planes(name: str, hits: Hits, setup: Setup, report: Any) -> Iterator[str]:
     stations = setup.stations_of(_TECHNOLOGY[name])
     if not stations:
@@ -238,13 +273,13 @@ def _outside_planes(name: str, hits: Hits, setup: Setup, report: Any) -> Iterato
         )
         return
     # By station and projection; 0 where there is no such plane.
-    channels = np.zeros((256, 256), dtype=np.int32)
-    layers = np.zeros(256, dtype=np.int32)
+    limits = np.zeros((256, 257), dtype=np.int32)
+    channels, layers = limits[:, :256], limits[:, 256]
     for station in stations.values():
         planes = [PROJECTIONS.index(p) for p in station.projections]
         channels[station.number, planes if name != "BMS" else 0] = station.channels
         layers[station.number] = station.layers
-    if "station" not in hits.columns:
+    if "station" not in hits.columns or _planes_exist(name, hits, limits):
         return
     number = hits["station"]
     if not (layers[number] > 0).all():

@@ -82,7 +82,11 @@ def open_file(path: str | Path, *, tree: str = TREE) -> HitFile:
     if "://" not in name:
         _check_container(Path(name))
     with reading(name, "its table of contents"):
-        directory = uproot.open(name if "://" in name else {name: None})
+        if "://" in name:
+            directory = uproot.open(name)
+        else:
+            # uproot's own choice goes through fsspec's event loop: 20-30 % of the reading time.
+            directory = uproot.open({name: None}, handler=uproot.MemmapSource)
         classes = directory.classnames(cycle=False)
     try:
         kind = _kind(name, tree, classes)
