@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import uproot
 
-from na64reco.errors import FileFormatError, Na64recoError, did_you_mean
+from na64reco.errors import DataError, FileFormatError, Na64recoError, did_you_mean
 from na64reco.events.schema import TREE
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ def reading(source: str, what: str) -> Iterator[None]:
     """Turn whatever uproot, awkward or a decompressor raise inside into a `FileFormatError`."""
     try:
         yield
+    except DataError as error:
+        if str(error).startswith(source):
+            raise
+        msg = f"{source}: {error}"
+        raise DataError(msg) from None
     except (Na64recoError, MemoryError):
         raise
     except Exception as error:

@@ -23,11 +23,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from na64reco.errors import MappingError, did_you_mean
-from na64reco.events.schema import COLLECTIONS, SCALARS, TREE
+from na64reco.events.schema import COLLECTIONS, SCALARS, TREE, Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -96,6 +97,7 @@ class Mapping(_Part):
             if name not in SCALARS:
                 msg = f"the schema has no scalar {name!r}. {did_you_mean(name, SCALARS)}"
                 raise ValueError(msg)
+            _check_constant(name, scalars[name], SCALARS[name])
         return scalars
 
     @model_validator(mode="after")
@@ -110,6 +112,7 @@ class Mapping(_Part):
                         field, COLLECTIONS[name]
                     )
                     raise ValueError(msg)
+                _check_constant(f"{name}.{field}", fields[field], COLLECTIONS[name][field])
             if all(source.branch is None for source in fields.values()):
                 msg = f"{name}: at least one field must come from a branch, all are constants"
                 raise ValueError(msg)
@@ -157,6 +160,19 @@ class Mapping(_Part):
                 "no such branch."
             )
             raise MappingError(msg)
+
+
+def _check_constant(name: str, source: Source, column: Column) -> None:
+    value = source.constant
+    if value is None or column.dtype.kind != "u":
+        return
+    largest = np.iinfo(column.dtype).max
+    if value != int(value) or not 0 <= value <= largest:
+        msg = (
+            f"{name} is {column.dtype.name}: a constant must be a whole number from 0 to "
+            f"{largest}, found {value:g}"
+        )
+        raise ValueError(msg)
 
 
 def load_mapping(path: str | Path) -> Mapping:

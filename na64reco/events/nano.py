@@ -1,4 +1,4 @@
-"""Hit files as coffea NanoEvents: the schema class and the behaviors of its records.
+"""Hit files as coffea NanoEvents: the schema class.
 
 `HitSchema` works wherever coffea takes a `schemaclass` (``NanoEventsFactory.from_root``,
 ``Runner``); ``HitSchema.mapped(mapping)`` does the same for files with foreign branch names.
@@ -9,148 +9,43 @@ from __future__ import annotations
 import copyreg
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import awkward as ak
 import numpy as np
 from coffea.nanoevents import transforms
-from coffea.nanoevents.methods import base
 from coffea.nanoevents.schemas import BaseSchema
 from coffea.nanoevents.schemas.base import listarray_form
-from coffea.nanoevents.util import quote
+from coffea.nanoevents.util import quote, unquote
 
+from na64reco.errors import DataError
+from na64reco.events.behaviors import RECORD_NAMES, behavior
 from na64reco.events.schema import (
     COLLECTIONS,
-    PROCESSES,
-    PROJECTIONS,
     SCALARS,
-    TRIGGER_BITS,
     Column,
 )
 
 if TYPE_CHECKING:
     from na64reco.events.mapping import Mapping, Source
 
-__all__ = ["RECORD_NAMES", "HitSchema"]
-
-RECORD_NAMES = {
-    "Counter": "CounterHit",
-    "ECAL": "EcalHit",
-    "HCAL": "HcalHit",
-    "VHCAL": "VhcalHit",
-    "SRD": "SrdHit",
-    "VETO": "VetoHit",
-    "MM": "MicromegasHit",
-    "GEM": "GemHit",
-    "ST": "StrawHit",
-    "BMS": "BmsHit",
-}
-"""Name of the record, hence the behavior, of each collection's hits."""
+__all__ = ["HitSchema"]
 
 Form = dict[str, Any]
-
-behavior: dict[Any, Any] = dict(base.behavior)
-
-
-@ak.mixin_class(behavior)
-class HitEvent(base.NanoEvents):  # type: ignore[misc]
-    """An event of a hit file."""
-
-    def has_trigger(self, name: str) -> Any:
-        """Whether the event was taken by the trigger ``physics``, ``beam`` or ``random``."""
-        return (self.trigger & TRIGGER_BITS[name]) != 0
-
-    @property
-    def is_simulated(self) -> bool:
-        """Whether there is truth beside the hits."""
-        return any(field.startswith("MC_") for field in self.fields)
-
-    def from_process(self, name: str) -> Any:
-        """Whether the event was simulated as this process (see `schema.PROCESSES`)."""
-        return self.MC_process == PROCESSES.index(name)
-
-
-@ak.mixin_class(behavior)
-class PulseHit(base.NanoCollection):  # type: ignore[misc]
-    """A pulse of a detector that is read out by flash ADCs."""
-
-    def within(self, mean: float, width: float) -> Any:
-        """Whether the pulse's time is within mean +- width, ns."""
-        return abs(self.time - mean) <= width
-
-
-@ak.mixin_class(behavior)
-class CounterHit(PulseHit):
-    """A pulse of a trigger or veto counter."""
-
-
-@ak.mixin_class(behavior)
-class EcalHit(PulseHit):
-    """A pulse of an ECAL cell."""
-
-    @property
-    def is_preshower(self) -> Any:
-        """Whether the cell is one of the preshower."""
-        return self.section == 0
-
-
-@ak.mixin_class(behavior)
-class HcalHit(PulseHit):
-    """A pulse of an HCAL cell."""
-
-
-@ak.mixin_class(behavior)
-class VhcalHit(PulseHit):
-    """A pulse of a cell of the veto HCAL."""
-
-
-@ak.mixin_class(behavior)
-class SrdHit(PulseHit):
-    """A pulse of a module of the synchrotron-radiation detector."""
-
-
-@ak.mixin_class(behavior)
-class VetoHit(PulseHit):
-    """A pulse of a photomultiplier of the veto."""
-
-    @property
-    def bar(self) -> Any:
-        """Bar that the photomultiplier reads: photomultipliers 2 b and 2 b + 1 read bar b."""
-        return self.ix // 2
-
-
-@ak.mixin_class(behavior)
-class PlaneHit(base.NanoCollection):  # type: ignore[misc]
-    """A hit in a tracking plane."""
-
-    def measures(self, projection: str) -> Any:
-        """Whether the hit is in a plane of the projection ``X``, ``Y``, ``U`` or ``V``."""
-        return self.projection == PROJECTIONS.index(projection)
-
-
-@ak.mixin_class(behavior)
-class MicromegasHit(PlaneHit):
-    """A strip of a Micromegas."""
-
-
-@ak.mixin_class(behavior)
-class GemHit(PlaneHit):
-    """A strip of a GEM."""
-
-
-@ak.mixin_class(behavior)
-class StrawHit(PlaneHit):
-    """A wire of a straw chamber."""
-
-
-@ak.mixin_class(behavior)
-class BmsHit(base.NanoCollection):  # type: ignore[misc]
-    """A channel of a beam momentum station."""
 
 
 def _linear(stack: list[Any]) -> None:
     """Transform of coffea's form keys: ``array, factor, offset, dtype`` -> rescaled array."""
-    dtype, offset, factor = stack.pop(), float(stack.pop()), float(stack.pop())
-    values = transforms.ensure_array(stack.pop())
-    stack.append((values * factor + offset).astype(dtype))
+    dtype, offset, factor = np.dtype(stack.pop()), float(stack.pop()), float(stack.pop())
+    values = transforms.ensure_array(stack.pop()) * factor + offset
+    if dtype.kind == "u" and values.size:
+        values = np.rint(values)
+        low, high = values.min(), values.max()
+        if not (low >= 0 and high <= np.iinfo(dtype).max):
+            msg = (
+                f"after 'factor' and 'offset' of the mapping the values go from {low:g} to "
+                f"{high:g}, which does not fit into {dtype.name} (0 to {np.iinfo(dtype).max}). "
+                "Correct the mapping."
+            )
+            raise DataError(msg)
+    stack.append(values.astype(dtype))
 
 
 def _constant(stack: list[Any]) -> None:
@@ -160,9 +55,30 @@ def _constant(stack: list[Any]) -> None:
     stack.append(np.full(length, value).astype(dtype))
 
 
+def _aligned(stack: list[Any]) -> None:
+    """Transform of coffea's form keys: ``array, its name, offsets, their name`` -> array.
+
+    Foreign branches need not share a counter; put together they must have equally many hits.
+    """
+    other, offsets = stack.pop(), transforms.ensure_array(stack.pop())
+    name, array = stack.pop(), stack.pop()
+    counts = np.diff(transforms.ensure_array(transforms.to_layout(array).offsets))
+    expected = np.diff(offsets)
+    if not np.array_equal(counts, expected):
+        entry = int(np.argmax(counts != expected))
+        msg = (
+            f"branches {name!r} and {other!r} differ in their number of hits, but are mapped to "
+            f"the same collection: {counts[entry]} and {expected[entry]} in entry {entry} of what "
+            "was read. Correct the mapping."
+        )
+        raise DataError(msg)
+    stack.append(array)
+
+
 # coffea finds the transforms that a form key names in this module and offers no other way.
 transforms.na64reco_linear = _linear
 transforms.na64reco_constant = _constant
+transforms.na64reco_aligned = _aligned
 
 
 class HitSchema(BaseSchema):  # type: ignore[misc]
@@ -232,16 +148,23 @@ class _MappedHitSchema(HitSchema, metaclass=_Mapped):
             }
             if not forms:
                 continue
-            first = min(forms.values(), key=_width)
+            lead = min(forms, key=lambda field: _width(forms[field]))
+            first = forms[lead]
+            counter = mapping.counters.get(name)
+            count = foreign.get(counter) if counter else None
+            reference = fields[lead].branch if count is None else counter
+            contents = {}
             for field, source in fields.items():
                 if source.branch is None:
-                    forms[field] = first
-            contents = {
-                field: _rescaled(form["content"], fields[field], COLLECTIONS[name][field])
-                for field, form in forms.items()
-            }
-            counter = mapping.counters.get(name)
-            events[name] = _zip(name, contents, first, foreign.get(counter) if counter else None)
+                    contents[field] = _rescaled(first["content"], source, COLLECTIONS[name][field])
+                elif field in forms:
+                    steps = "!offsets" if count is None else "!counts2offsets"
+                    aligned = f"{source.branch},{reference},!load,{steps},{reference}"
+                    checked = forms[field]["content"]
+                    if source.branch != reference:
+                        checked = _after_load(checked, f"{aligned},!na64reco_aligned")
+                    contents[field] = _rescaled(checked, source, COLLECTIONS[name][field])
+            events[name] = _zip(name, contents, first, count)
         self._set(events)
 
 
@@ -352,6 +275,14 @@ def _zip(name: str, contents: dict[str, Form], first: Form, counter: Form | None
         "content": record,
         "form_key": first["form_key"],
     }
+
+
+def _after_load(form: Form, steps: str) -> Form:
+    """The same form, its key with further steps between loading and taking the content."""
+    if form["class"] == "RegularArray":
+        return {**form, "content": _after_load(form["content"], steps)}
+    branch, content = unquote(form["form_key"]).split(",!load", 1)
+    return {**form, "form_key": quote(f"{branch},!load,{steps}{content}")}
 
 
 def _describe(form: Form, column: Column | None) -> None:

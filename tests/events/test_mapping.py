@@ -8,9 +8,10 @@ import pytest
 import uproot
 from coffea.processor import IterativeExecutor, ProcessorABC, Runner
 
-from na64reco.errors import FileFormatError, MappingError
+from na64reco.errors import DataError, FileFormatError, MappingError
 from na64reco.events import (
     HitSchema,
+    Mapping,
     inspect_file,
     load_mapping,
     open_events,
@@ -228,6 +229,45 @@ def test_wrong_shapes_are_refused_when_read(tmp_path, mapping):
         read_hits(events, "ECAL", ["ix"])
 
 
+@pytest.mark.parametrize("counts", [[3, 0, 1], [1, 0, 1], [1, 1, 1]])
+def test_branches_of_one_collection_must_have_equally_many_hits(tmp_path, counts):
+    ix = ak.unflatten(np.arange(3, dtype=np.uint8), [2, 0, 1])
+    time = ak.unflatten(np.arange(sum(counts), dtype=np.float32), counts)
+    path = tmp_path / "foreign.root"
+    with uproot.recreate(path) as file:
+        file.mktree("Events", {"cells": "var * uint8", "t": "var * float32"}).extend(
+            {"cells": ix, "t": time}
+        )
+    mapping = Mapping(collections={"ECAL": {"ix": "cells", "time": "t"}})
+    events = open_events(path, mapping=mapping)
+    assert read_hits(events, "ECAL", ["ix"])["ix"].tolist() == [0, 1, 2]
+    with pytest.raises(
+        DataError,
+        match=rf"foreign\.root: branches 't' and 'cells' differ in their "
+        rf"number of hits.*: {counts[0]} and 2 in entry 0",
+    ):
+        read_hits(events, "ECAL", ["ix", "time"])
+
+
+def test_strips_counted_from_one(tmp_path):
+    path = write_tree(tmp_path / "foreign.root", BRANCHES)
+    shifted = Mapping.model_validate(
+        {"tree": "T", "collections": {"MM": {"strip": {"branch": "mm_strip", "offset": -1}}}}
+    )
+    hits = read_hits(open_events(path, mapping=shifted), "MM", ["strip"])
+    assert hits["strip"].tolist() == [9, 19, 29, 39, 49, 59]
+    assert hits["strip"].dtype == np.uint16
+    too_far = Mapping.model_validate(
+        {"tree": "T", "collections": {"MM": {"strip": {"branch": "mm_strip", "offset": -11}}}}
+    )
+    with pytest.raises(
+        DataError,
+        match=r"foreign\.root: .*the values go from -1 to 49, which does "
+        r"not fit into uint16 \(0 to 65535\)",
+    ):
+        read_hits(open_events(path, mapping=too_far), "MM", ["strip"])
+
+
 def test_inspecting_a_foreign_file(foreign, fitting):
     report = inspect_file(foreign, mapping=fitting)
     assert report.problems == ()
@@ -262,6 +302,10 @@ def test_inspecting_a_foreign_file(foreign, fitting):
         (
             "collections:\n  ECAL: {ix: {constant: 1}}\n",
             r"ECAL: at least one field must come from a branch",
+        ),
+        (
+            "scalars:\n  trigger: {constant: -1}\n",
+            r"trigger is uint32: a constant must be a whole number from 0 to 4294967295, found -1",
         ),
         ("counters: {ECAL: n}\n", r"'ECAL' is not among the collections"),
         ("a: [\n", r"is not valid YAML: .*line 2"),

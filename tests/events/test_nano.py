@@ -13,7 +13,7 @@ from coffea.nanoevents import NanoEventsFactory
 from coffea.processor import IterativeExecutor, ProcessorABC, Runner
 
 from na64reco.events import COLLECTIONS, EventWriter, HitSchema, Mapping, open_events, read_hits
-from na64reco.events.nano import RECORD_NAMES
+from na64reco.events.behaviors import RECORD_NAMES
 
 KINDS = ["ttree", "rntuple"]
 
