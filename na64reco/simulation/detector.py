@@ -1,10 +1,9 @@
 """The true detector: gains, noise, time offsets, misalignments that no setup file states.
 
 They are drawn once from a generator seeded by the setup's name, so that every simulated file of a
-setup comes from the same detector. The scales are those of 12-bit flash ADCs that hold the largest
-signal of each channel; spreads and noise levels are `assumed` throughout, since no source gives
-them. Calibration has to find these values: nothing above the simulation reads them when it
-reconstructs.
+setup comes from the same detector. The scales are those of flash ADCs that hold the largest signal
+of each channel; spreads and noise levels are `assumed` throughout, since no source gives them.
+Calibration has to find these values: nothing that reconstructs reads them.
 
 Times in hit files are relative to ``master_time``; a channel's in-time pulse has the time
 ``time_offset`` +- ``time_resolution`` there.
@@ -179,19 +178,21 @@ def _channels(
         noise=noise,
         time_offset=np.where(exists, np.clip(rng.standard_normal(shape), -3, 3) * time_spread, 0),
         time_resolution=time_resolution * rng.uniform(0.85, 1.15, shape),
-        zero_suppression=4 * noise,
+        zero_suppression=3.5 * noise,
     )
 
 
 def _ecal(name: str, ecal: Calorimeter) -> Channels:
     gain = np.empty(ecal.shape)
     for number, section in enumerate(ecal.sections):
-        # 4095 counts hold 20 GeV in a preshower cell, 110 GeV in a main one.
-        gain[number] = 150.0 if section == "prs" else 30.0
+        # 16383 counts (14 bits) hold 20 GeV in a preshower cell, 100 GeV in a main one; the noise
+        # of a fitted pulse is a fraction of a count. Thresholds must lie low: at 10 GeV, 3 % of a shower
+        # is spread over twenty cells around the inner nine.
+        gain[number] = 600.0 if section == "prs" else 120.0
     return _channels(
         _generator(name, "ecal"),
         _without_holes(gain, ecal),
-        noise_counts=0.8,
+        noise_counts=0.35,
         time_resolution=1.5,
         gain_spread=0.15,
     )

@@ -1,0 +1,99 @@
+"""The beam: spot, divergence, momentum spread, composition, and pile-up.
+
+Positions and angles are Gaussian and uncorrelated at the beam's z, the momentum is Gaussian.
+Particles arrive as a Poisson process of constant rate intensity / spill length within a spill;
+beside the one that triggers, those within +-200 ns of it (32 samples of 12.5 ns) are followed.
+Left out: the rate's structure within a spill, correlation of angle and momentum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from na64reco.simulation.tracks import KINDS, Tracks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from na64reco.setup.model import Setup
+
+__all__ = ["WINDOW", "beam_composition", "pile_up", "primaries"]
+
+WINDOW: Final = 200.0
+"""Half of the calorimeters' readout window, ns."""
+
+
+def beam_composition(setup: Setup) -> dict[str, float]:
+    """Share of every particle in the beam, the beam particle itself included."""
+    shares: dict[str, float] = {setup.beam.particle: 0.0}
+    for name, share in setup.beam.contamination.items():
+        shares[name] = shares.get(name, 0.0) + share
+    shares[setup.beam.particle] += 1 - sum(shares.values())
+    return shares
+
+
+def _at_beam(
+    rng: np.random.Generator,
+    setup: Setup,
+    event: NDArray[np.int64],
+    kind: NDArray[np.int8] | int,
+    charge: int,
+    *,
+    time: NDArray[np.float64] | float,
+    primary: bool,
+) -> Tracks:
+    beam, rows = setup.beam, len(event)
+    return Tracks.make(
+        rows,
+        event=event,
+        time=time,
+        kind=kind,
+        charge=charge,
+        momentum=beam.momentum * (1 + beam.momentum_spread * rng.standard_normal(rows)),
+        x=beam.x + beam.spot_x * rng.standard_normal(rows),
+        y=beam.y + beam.spot_y * rng.standard_normal(rows),
+        tx=1e-3 * beam.divergence * rng.standard_normal(rows),
+        ty=1e-3 * beam.divergence * rng.standard_normal(rows),
+        z_start=beam.z,
+        primary=primary,
+    )
+
+
+def primaries(rng: np.random.Generator, setup: Setup, particle: str, events: int) -> Tracks:
+    """One beam particle per event, at the time 0.
+
+    The charge is the beam's, but for ``particle`` electron and positron, which have their own.
+    """
+    charge = {"electron": -1, "positron": 1}.get(particle, setup.beam.charge)
+    return _at_beam(rng, setup, np.arange(events), KINDS[particle], charge, time=0.0, primary=True)
+
+
+def pile_up(
+    rng: np.random.Generator,
+    setup: Setup,
+    events: int,
+    *,
+    intensity: float,
+    composition: dict[str, float],
+    charge: int,
+) -> Tracks:
+    """Further beam particles within `WINDOW`.
+
+    Parameters
+    ----------
+    intensity
+        Particles per spill.
+    composition
+        Share by particle; the shares add up to 1.
+    charge
+        Of all of them.
+    """
+    mean = intensity / (setup.beam.spill_length * 1e9) * 2 * WINDOW
+    event = np.repeat(np.arange(events), rng.poisson(mean, events))
+    names = list(composition)
+    kinds = np.array([KINDS[name] for name in names], dtype=np.int8)
+    kind = kinds[rng.choice(len(names), size=len(event), p=list(composition.values()))]
+    time = rng.uniform(-WINDOW, WINDOW, len(event))
+    return _at_beam(rng, setup, event, kind, charge, time=time, primary=False)

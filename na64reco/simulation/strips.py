@@ -1,0 +1,212 @@
+"""Strips of Micromegas and GEM.
+
+A charged particle leaves, with the plane's efficiency, a Landau-distributed charge whose cloud
+(normal, of the plane's diffusion) covers several strips; every strip adds its gain, noise and time.
+Strips below threshold are not read out. Two particles on one strip make one hit. The amplifiers'
+shaping lets the charge of particles out of time fade with exp(-(t / 70 ns)^2 / 2). Single noisy
+strips are added. Left out: the multiplexing of the Micromegas' electronics (the hit file has the
+strips that it was resolved to), delta electrons, inclined tracks.
+"""
+
+# ruff: noqa: PLR0917 - kernels take flat arrays
+from __future__ import annotations
+
+from math import erf
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+from na64reco.events.columns import Hits
+from na64reco.simulation.detector import PROJECTION_INDEX
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from na64reco.setup.model import Setup
+    from na64reco.simulation.detector import Detector
+    from na64reco.simulation.tracks import Tracks
+    from na64reco.simulation.transport import Beamline, Paths
+
+__all__ = ["TRACKER_WINDOW", "strip_hits"]
+
+TRACKER_WINDOW = 100.0
+"""Half of the trackers' readout window, ns."""
+
+_REACH = 5
+"""Strips to either side of a cloud's centre that are looked at."""
+
+_FADE = 70.0
+"""ns."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _strips(
+    rng: Any,
+    first: NDArray[np.int64],
+    times: NDArray[np.float64],
+    charged: NDArray[np.bool_],
+    surface: NDArray[np.int64],
+    geometry: NDArray[np.float64],
+    response: NDArray[np.float64],
+    gains: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    tx: NDArray[np.float64],
+    ty: NDArray[np.float64],
+    window: float,
+    counts: NDArray[np.int64],
+    out_plane: NDArray[np.int64],
+    out_strip: NDArray[np.uint16],
+    out_charge: NDArray[np.float32],
+    out_time: NDArray[np.float32],
+) -> int:
+    planes, most = gains.shape
+    charge = np.zeros(most)
+    moment = np.zeros(most)
+    touched = np.zeros(most, dtype=np.int64)
+    total = 0
+    for event in range(len(first) - 1):
+        begin = total
+        for plane in range(planes):
+            x0, y0, dz, cosine, sine, pitch, channels = geometry[plane]
+            strips = int(channels)
+            shift, efficiency, mpv, noise, rate, threshold, cloud, spread, t0, sigma_t = response[
+                plane
+            ]
+            s = surface[plane]
+            n = 0
+            for row in range(first[event], first[event + 1]):
+                if not charged[row] or np.isnan(x[row, s]) or abs(times[row]) > window:
+                    continue
+                dx = x[row, s] + dz * tx[row, s] - x0
+                dy = y[row, s] + dz * ty[row, s] - y0
+                half = channels * pitch / 2
+                if abs(dx * sine - dy * cosine) > half or rng.random() > efficiency:
+                    continue
+                u = dx * cosine + dy * sine - shift + spread * rng.standard_normal()
+                position = u / pitch + (channels - 1) / 2
+                middle = int(np.floor(position + 0.5))
+                if middle < -_REACH or middle >= strips + _REACH:
+                    continue
+                fluctuation = -np.log(max(rng.standard_normal() ** 2, 1e-5))
+                q = mpv * max(0.1, 1 + 0.25 * fluctuation)
+                q *= np.exp(-0.5 * (times[row] / _FADE) ** 2)
+                width = cloud / pitch * np.sqrt(2.0)
+                lower = erf((middle - _REACH - 0.5 - position) / width)
+                for strip in range(middle - _REACH, middle + _REACH + 1):
+                    upper = erf((strip + 0.5 - position) / width)
+                    part = 0.5 * q * (upper - lower)
+                    lower = upper
+                    if strip < 0 or strip >= strips or part < 0.5:
+                        continue
+                    if charge[strip] == 0.0:
+                        touched[n] = strip
+                        n += 1
+                    charge[strip] += part
+                    moment[strip] += part * times[row]
+            for _ in range(rng.poisson(rate)):
+                strip = rng.integers(0, strips)
+                if charge[strip] == 0.0:
+                    touched[n] = strip
+                    n += 1
+                    part = threshold + 3 * noise + noise * rng.standard_exponential()
+                    charge[strip] = part
+                    moment[strip] = part * window * (2 * rng.random() - 1)
+            for k in range(n):
+                strip = touched[k]
+                q = charge[strip]
+                seen = (q + noise * rng.standard_normal()) * gains[plane, strip]
+                when = moment[strip] / q
+                charge[strip] = 0.0
+                moment[strip] = 0.0
+                if seen > threshold and total < len(out_plane):
+                    out_plane[total] = plane
+                    out_strip[total] = strip
+                    out_charge[total] = seen
+                    out_time[total] = when + t0 + sigma_t * rng.standard_normal()
+                    total += 1
+        counts[event] = total - begin
+    return total
+
+
+def strip_hits(
+    rng: np.random.Generator,
+    setup: Setup,
+    detector: Detector,
+    technology: str,
+    line: Beamline,
+    first: NDArray[np.int64],
+    tracks: Tracks,
+    paths: Paths,
+) -> Hits:
+    """Hits of all stations of one technology, ``mm`` or ``gem``."""
+    geometry, response, gains, surface, station_of, projection_of = [], [], [], [], [], []
+    for name, station in setup.stations_of(technology).items():
+        for projection, angle in station.angles.items():
+            plane = detector.strips[technology, station.number, PROJECTION_INDEX[projection]]
+            a = np.radians(angle) + 1e-3 * plane.rotation
+            dz = station.projection_z(projection) - station.z
+            geometry.append(
+                (station.x, station.y, dz, np.cos(a), np.sin(a), station.pitch, station.channels)
+            )
+            response.append(
+                (
+                    plane.shift,
+                    plane.efficiency,
+                    plane.charge,
+                    plane.noise,
+                    plane.noise_strips,
+                    plane.threshold,
+                    plane.diffusion,
+                    plane.position_spread,
+                    plane.time_offset,
+                    plane.time_resolution,
+                )
+            )
+            gains.append(plane.gain)
+            surface.append(line.surface(name))
+            station_of.append(station.number)
+            projection_of.append(PROJECTION_INDEX[projection])
+    most = max((len(g) for g in gains), default=0)
+    table = np.zeros((len(gains), most))
+    for plane_number, gain in enumerate(gains):
+        table[plane_number, : len(gain)] = gain
+    events = len(first) - 1
+    counts = np.zeros(events, dtype=np.int64)
+    room = (len(tracks) * (2 * _REACH + 1) + 4 * events + 100) * max(len(gains), 1)
+    plane_out = np.empty(room, dtype=np.int64)
+    strip = np.empty(room, dtype=np.uint16)
+    charge = np.empty(room, dtype=np.float32)
+    time = np.empty(room, dtype=np.float32)
+    total = 0
+    if gains:
+        total = _strips(
+            rng,
+            first,
+            tracks.time,
+            tracks.charge != 0,
+            np.array(surface, dtype=np.int64),
+            np.array(geometry, dtype=np.float64),
+            np.array(response),
+            table,
+            paths.x,
+            paths.y,
+            paths.tx,
+            paths.ty,
+            TRACKER_WINDOW,
+            counts,
+            plane_out,
+            strip,
+            charge,
+            time,
+        )
+    planes = plane_out[:total]
+    columns: dict[str, NDArray[Any]] = {
+        "station": np.array(station_of, dtype=np.uint8)[planes],
+        "projection": np.array(projection_of, dtype=np.uint8)[planes],
+        "strip": strip[:total].copy(),
+        "charge": charge[:total].copy(),
+        "time": time[:total].copy(),
+    }
+    return Hits(np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts))), columns)

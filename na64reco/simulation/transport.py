@@ -1,0 +1,295 @@
+"""Transport of particles through magnets and thin material.
+
+Straight lines outside magnets, exact helices in their uniform fields By; in every station,
+counter and passive layer the direction is scattered (Highland's formula, PDG 2024 eq. 34.16) and
+an electron may radiate one photon (PDG 2024 eq. 34.26-34.29: the spectrum 4/3 - 4/3 y + y^2 over
+y). Photons radiated before the magnets' end leave the electron behind and are followed further;
+behind the magnets they go along with it into the ECAL, hence are not taken off. Electrons lose
+the mean synchrotron energy at the end of each magnet. A particle outside a magnet's gap is lost.
+
+Left out: energy loss by ionisation (MeV), fringe fields, displacement within thin layers, decays.
+"""
+
+# ruff: noqa: PLR0917 - kernels take flat arrays
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+from na64reco.constants import ALPHA, BEND_PER_TESLA_MM, ELECTRON_MASS
+from na64reco.simulation.tracks import ELECTRON, MASSES, PHOTON, Tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from na64reco.setup.model import Setup
+
+__all__ = ["Beamline", "Paths", "beamline", "bremsstrahlung_photons", "propagate"]
+
+HBAR_C = 1.973269804e-13
+"""GeV mm."""
+
+SOFTEST_PHOTON = 0.005
+"""Bremsstrahlung below this share of the electron's energy is neglected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Beamline:
+    """Surfaces and magnets in the order of z."""
+
+    names: tuple[str, ...]
+    """Of the surfaces."""
+    elements: NDArray[np.float64]
+    """Shape (elements, 6): z, thickness in X0, length (0 = surface), By in T, half gaps x, y.
+    Magnets stand at their entrance."""
+    index: NDArray[np.int64]
+    """Number of the surface or magnet, shape (elements,)."""
+    magnets: int
+    magnets_end: float
+    """mm."""
+    z: NDArray[np.float64]
+    """Of the surfaces, mm."""
+
+    def surface(self, name: str) -> int:
+        """Number of a surface: a station, counter, passive layer, ``ecal``, ``veto``."""
+        return self.names.index(name)
+
+
+def beamline(setup: Setup) -> Beamline:
+    """Everything of a setup that particles cross, sorted along z."""
+    surfaces: list[tuple[float, float, str]] = [
+        (part.z, part.thickness_x0, name)
+        for parts in (setup.counters, setup.stations, setup.passive)
+        for name, part in parts.items()
+    ]
+    surfaces.append((setup.ecal.z, 0.0, "ecal"))
+    if setup.veto:
+        surfaces.append((setup.veto.z, 0.0, "veto"))
+    surfaces.sort()
+    rows = [(z, t, 0.0, 0.0, 0.0, 0.0, i) for i, (z, t, _) in enumerate(surfaces)]
+    magnets = sorted(setup.magnets.values(), key=lambda m: m.z)
+    rows += [
+        (m.start, 0.0, m.length, m.field, m.gap_x / 2, m.gap_y / 2, i)
+        for i, m in enumerate(magnets)
+    ]
+    rows.sort()
+    table = np.array([row[:6] for row in rows])
+    return Beamline(
+        names=tuple(name for _, _, name in surfaces),
+        elements=table,
+        index=np.array([row[6] for row in rows], dtype=np.int64),
+        magnets=len(magnets),
+        magnets_end=max((m.end for m in magnets), default=-np.inf),
+        z=np.array([z for z, _, _ in surfaces]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Where particles crossed what."""
+
+    x: NDArray[np.float64]
+    """mm at each surface, shape (rows, surfaces); NaN where the particle does not come."""
+    y: NDArray[np.float64]
+    tx: NDArray[np.float64]
+    """dx/dz when it arrives there."""
+    ty: NDArray[np.float64]
+    momentum: NDArray[np.float64]
+    """GeV/c at the end, shape (rows,)."""
+    entry: NDArray[np.float64]
+    """x, y, tx, ty, momentum at the entrance of every magnet, shape (rows, magnets, 5)."""
+    photon: NDArray[np.float64]
+    """Energy, x, y, tx, ty, z of the photon radiated before the magnets' end, shape (rows, 6)."""
+
+    def take(self, rows: NDArray[Any]) -> Paths:
+        """Rows by mask or index."""
+        return Paths(
+            self.x[rows],
+            self.y[rows],
+            self.tx[rows],
+            self.ty[rows],
+            self.momentum[rows],
+            self.entry[rows],
+            self.photon[rows],
+        )
+
+    def cut(self, z_end: NDArray[np.float64], surfaces: NDArray[np.float64]) -> None:
+        """Forget crossings behind `z_end`, shape (rows,); `surfaces` are the z of all surfaces."""
+        behind = surfaces > z_end[:, None]
+        for values in (self.x, self.y, self.tx, self.ty):
+            values[behind] = np.nan
+
+    @staticmethod
+    def join(parts: Sequence[Paths], order: NDArray[np.int64]) -> Paths:
+        """All rows, one part after the other, then brought into an order."""
+        return Paths(
+            **{
+                f.name: np.concatenate([getattr(p, f.name) for p in parts])[order]
+                for f in fields(Paths)
+            }
+        )
+
+
+@numba.njit(cache=True, nogil=True)
+def bend(
+    x: float, y: float, tx: float, ty: float, curvature: float, length: float
+) -> tuple[float, float, float, float, bool]:
+    """Helix along z in a field By.
+
+    Parameters
+    ----------
+    curvature
+        d sin(angle to z in the xz plane) / dz, 1/mm: -charge * 0.2998e-3 * By / p_xz.
+
+    Returns
+    -------
+    x, y, tx, ty at the exit, and whether it gets there.
+    """
+    norm = np.sqrt(1.0 + tx * tx)
+    sine = tx / norm
+    rise = ty / norm  # dy per length in the xz plane
+    sine_out = sine + curvature * length
+    if abs(sine_out) >= 1.0:
+        return x, y, tx, ty, False
+    cosine, cosine_out = 1.0 / norm, np.sqrt(1.0 - sine_out * sine_out)
+    # (cos - cos') / curvature, written without cancellation for weak fields.
+    x += (sine + sine_out) / (cosine + cosine_out) * length
+    if curvature * length == 0.0:
+        arc = length * norm
+    else:
+        arc = (np.arcsin(sine_out) - np.arcsin(sine)) / curvature
+    return x, y + rise * arc, sine_out / cosine_out, rise / cosine_out, True
+
+
+@numba.njit(cache=True, nogil=True)
+def _radiated(rng: Any, thickness: float) -> float:
+    """Share of the energy that one bremsstrahlung photon takes, 0 for none."""
+    low = SOFTEST_PHOTON
+    mean = thickness * (-4 / 3 * np.log(low) - 4 / 3 * (1 - low) + 0.5 * (1 - low * low))
+    if rng.random() >= mean:
+        return 0.0
+    while True:
+        y = low ** rng.random()
+        if rng.random() * 4 / 3 < 4 / 3 - 4 / 3 * y + y * y:
+            return float(y)
+
+
+@numba.njit(cache=True, nogil=True)
+def _propagate(
+    rng: Any,
+    elements: NDArray[np.float64],
+    index: NDArray[np.int64],
+    magnets_end: float,
+    masses: NDArray[np.float64],
+    kind: NDArray[np.int8],
+    charge: NDArray[np.int8],
+    start: NDArray[np.float64],
+    paths: NDArray[np.float64],
+    momentum: NDArray[np.float64],
+    entry: NDArray[np.float64],
+    photon: NDArray[np.float64],
+) -> None:
+    for row in range(len(kind)):
+        x, y, tx, ty, z, z_end, p = start[row]
+        mass, q = masses[kind[row]], charge[row]
+        for e in range(len(elements)):
+            there = elements[e, 0]
+            if there < z:
+                continue
+            if there > z_end:
+                break
+            x += tx * (there - z)
+            y += ty * (there - z)
+            z = there
+            thickness, length, field = elements[e, 1], elements[e, 2], elements[e, 3]
+            number = index[e]
+            if length > 0.0:
+                if abs(x) > elements[e, 4] or abs(y) > elements[e, 5]:
+                    break
+                entry[row, number] = (x, y, tx, ty, p)
+                if q == 0:
+                    continue
+                slope2 = 1.0 + tx * tx
+                in_plane = p * np.sqrt(slope2 / (slope2 + ty * ty))
+                curvature = -q * BEND_PER_TESLA_MM * field / in_plane
+                x, y, tx, ty, alive = bend(x, y, tx, ty, curvature, length)
+                z += length
+                if not alive or abs(x) > elements[e, 4]:
+                    break
+                if kind[row] == ELECTRON:
+                    gamma = p / ELECTRON_MASS
+                    p -= 2 / 3 * ALPHA * HBAR_C * gamma**4 * curvature**2 * length
+                continue
+            paths[0, row, number] = x
+            paths[1, row, number] = y
+            paths[2, row, number] = tx
+            paths[3, row, number] = ty
+            if q == 0 or thickness == 0.0:
+                continue
+            beta = p / np.sqrt(p * p + mass * mass)
+            angle = 0.0136 / (beta * p) * np.sqrt(thickness) * (1 + 0.038 * np.log(thickness))
+            tx += angle * rng.standard_normal()
+            ty += angle * rng.standard_normal()
+            if kind[row] == ELECTRON and z < magnets_end:
+                share = _radiated(rng, thickness)
+                if share * p > photon[row, 0]:
+                    photon[row] = (share * p, x, y, tx, ty, z)
+                p *= 1 - share
+        momentum[row] = p
+
+
+def propagate(rng: np.random.Generator, line: Beamline, tracks: Tracks) -> Paths:
+    """Follow particles along z.
+
+    Returns
+    -------
+    Paths
+        Crossings with every surface between `z_start` and `z_end`.
+    """
+    rows = len(tracks)
+    paths = np.full((4, rows, len(line.names)), np.nan)
+    momentum = np.empty(rows)
+    entry = np.full((rows, line.magnets, 5), np.nan)
+    photon = np.zeros((rows, 6))
+    start = np.column_stack(
+        (tracks.x, tracks.y, tracks.tx, tracks.ty, tracks.z_start, tracks.z_end, tracks.momentum)
+    )
+    _propagate(
+        rng,
+        line.elements,
+        line.index,
+        line.magnets_end,
+        np.array(MASSES),
+        tracks.kind,
+        tracks.charge,
+        start,
+        paths,
+        momentum,
+        entry,
+        photon,
+    )
+    x, y, tx, ty = paths
+    return Paths(x, y, tx, ty, momentum, entry, photon)
+
+
+def bremsstrahlung_photons(tracks: Tracks, paths: Paths, *, minimum: float = 0.2) -> Tracks:
+    """Photons of more than `minimum` GeV that left their electrons before the magnets' end."""
+    rows = np.flatnonzero(paths.photon[:, 0] > minimum)
+    energy, x, y, tx, ty, z = paths.photon[rows].T
+    return Tracks.make(
+        len(rows),
+        event=tracks.event[rows],
+        time=tracks.time[rows],
+        kind=PHOTON,
+        momentum=energy,
+        x=x,
+        y=y,
+        tx=tx,
+        ty=ty,
+        z_start=z,
+    )
