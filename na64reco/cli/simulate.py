@@ -78,11 +78,14 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
 
     na64reco simulate 2022-electron signal -n 5000 --seed 7 --mass 0.01 -o signal.root
     """
+    if waveforms:
+        msg = "Raw waveforms cannot be simulated yet; leave --waveforms out."
+        raise typer.BadParameter(msg)
     from na64reco.setup import load_setup
     from na64reco.simulation import write_simulation
 
     with progress_bar("Events", "events") as progress:
-        write_simulation(
+        written = write_simulation(
             out,
             load_setup(setup),
             process,
@@ -93,11 +96,10 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
             run=run,
             format=format,
             compression=compression,
-            waveforms=waveforms,
             truth=truth,
             model=model,
             mass=mass,
             overwrite=overwrite,
             progress=progress,
         )
-    say(f"{out}: {events} events")
+    say(f"{out}: {written} events")

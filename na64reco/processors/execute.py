@@ -69,6 +69,12 @@ class BadFile:
         """As an exception again."""
         return self.kind(self.reason)
 
+    @classmethod
+    def of(cls, error: Na64recoError, path: str) -> BadFile:
+        """From an exception; the reason names the file."""
+        reason = str(error)
+        return cls(type(error), reason if path in reason else f"{path}: {reason}")
+
 
 @dataclass(frozen=True)
 class FileOutcome:
@@ -146,7 +152,7 @@ def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> 
         )
         return processor.reduce(events, source=chunk.path, entry=chunk.start)
     except BAD_FILE as error:
-        return BadFile(type(error), str(error))
+        return BadFile.of(error, chunk.path)
     except Exception as error:
         error.add_note(f"in entries {chunk.start} to {chunk.stop} of {chunk.path}")
         raise
@@ -157,7 +163,7 @@ def probe_file(mapping: Any, file: InputFile) -> FileFacts | BadFile:
     try:
         return probe(file, mapping=mapping)
     except BAD_FILE as error:
-        return BadFile(type(error), str(error))
+        return BadFile.of(error, file.path)
 
 
 def probe_files(

@@ -33,7 +33,6 @@ _LINES = (
     ("#56B4E9", (0, (5, 1, 1, 1, 1, 1))),
 )
 _SETTINGS = {
-    "font.family": "sans-serif",
     "font.size": 11,
     "axes.labelsize": 12,
     "xtick.labelsize": 10,
@@ -45,8 +44,6 @@ _SETTINGS = {
     "ytick.minor.size": 3,
     "axes.linewidth": 1,
     "savefig.transparent": False,
-    # The same picture from the same numbers, byte for byte.
-    "svg.hashsalt": "na64reco",
 }
 
 
@@ -86,7 +83,9 @@ def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figur
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    settings: Any = {**mplhep.style.ROOT, **_SETTINGS}
+    # mplhep's fonts are not installed everywhere; matplotlib's own are.
+    style = {k: v for k, v in mplhep.style.ROOT.items() if not k.startswith(("font", "mathtext"))}
+    settings: Any = {**style, **_SETTINGS}
     with mpl.rc_context(settings):
         rows, columns = len(datasets), len(planes)
         figure = Figure(figsize=(5.2 * columns, 4.6 * rows), layout="constrained")
@@ -117,7 +116,7 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     assert ax.figure is not None
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     width = x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]
-    bar.set_label(f"events / ({width[0]:g} GeV x {width[1]:g} GeV)")
+    bar.set_label(f"events / ({width[0]:g} GeV \N{MULTIPLICATION SIGN} {width[1]:g} GeV)", fontsize=10)
     frame = ((x_edges[0], x_edges[-1]), (y_edges[0], y_edges[-1]))
     _draw_regions(ax, selection, dataset, frame)
     ax.set_xlim(*frame[0])
