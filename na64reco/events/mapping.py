@@ -93,11 +93,11 @@ class Mapping(_Part):
     @field_validator("scalars")
     @classmethod
     def _known_scalars(cls, scalars: dict[str, Source]) -> dict[str, Source]:
-        for name in scalars:
+        for name, source in scalars.items():
             if name not in SCALARS:
                 msg = f"the schema has no scalar {name!r}. {did_you_mean(name, SCALARS)}"
                 raise ValueError(msg)
-            _check_constant(name, scalars[name], SCALARS[name])
+            _check_constant(name, source, SCALARS[name])
         return scalars
 
     @model_validator(mode="after")
