@@ -7,8 +7,9 @@ with the cells' expected shares f, variances sigma^2 and the expected preshower 
 :mod:`na64reco.calorimeters.profile`. Each X has the mean 1 where the variances are right. The
 weights v = sqrt(max(f, 0.001)) keep the many outer cells, where little but noise is expected, from
 hiding a misfit of the few that hold the shower; energy where none is expected still counts in
-full measure because its variance is small. K is chosen such that 100 GeV electrons peak near 1 and
-95 % of them are below 4, as in the published cuts.
+full measure because its variance is small. A cell below its threshold counts only as far as more
+was expected of it. K is chosen such that 100 GeV electrons peak near 1 and 95 % of them are below
+4, as in the published cuts.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
@@ -35,6 +36,8 @@ _PRS_WEIGHT: Final = 0.4
 _SHARE_WEIGHT: Final = 0.2
 _SMALLEST_SHARE: Final = 1e-3
 _SMALLEST_PRS: Final = 1e-3
+_HIDDEN: Final = 3.0
+"""Cells expected to have less than this many thresholds may well be below theirs."""
 
 
 def shower_chi2(
@@ -149,6 +152,16 @@ def _chi2(
             poisson = quantum[section] * energy + single2[section]
             shift = wander2[section] * energy + (error[event] * energy) ** 2
             relative = calibration2 * energy * energy
+            # Cells below threshold lack in the section's sum: the expected shares are those of what
+            # is left.
+            hidden = 0.0
+            for i in range(nx):
+                for j in range(ny):
+                    expected = energy * share[i, j]
+                    limit = _HIDDEN * threshold[section, i, j]
+                    if energies[event, section, i, j] == 0.0 and expected < limit:
+                        hidden += share[i, j]
+            energy /= 1.0 - min(hidden, 0.5)
             top, bottom = 0.0, 0.0
             for i in range(nx):
                 for j in range(ny):
