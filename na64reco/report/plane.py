@@ -116,8 +116,11 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     assert ax.figure is not None
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     width = x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]
-    bar.set_label(f"events / ({width[0]:g} GeV \N{MULTIPLICATION SIGN} {width[1]:g} GeV)", fontsize=10)
-    frame = ((x_edges[0], x_edges[-1]), (y_edges[0], y_edges[-1]))
+    unit = f"{width[0]:g} GeV \N{MULTIPLICATION SIGN} {width[1]:g} GeV"
+    bar.set_label(f"events / ({unit})", fontsize=10)
+    # Most electrons leave nothing in the HCAL: room below zero keeps that row off the axis.
+    x_margin, y_margin = 0.02 * (x_edges[-1] - x_edges[0]), 0.04 * (y_edges[-1] - y_edges[0])
+    frame = ((x_edges[0] - x_margin, x_edges[-1]), (y_edges[0] - y_margin, y_edges[-1]))
     _draw_regions(ax, selection, dataset, frame)
     ax.set_xlim(*frame[0])
     ax.set_ylim(*frame[1])
@@ -148,7 +151,7 @@ def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame:
                 hatch="////" if hidden else None,
                 edgecolor=colour,
                 linestyle=dashes,
-                linewidth=2,
+                linewidth=1.6,
                 label=None if outline.region in labelled else label,
                 zorder=3,
             )
