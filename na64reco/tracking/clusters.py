@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +49,8 @@ class Clusters:
     """ADC counts."""
     time: NDArray[np.float64]
     """Charge-weighted, relative to that of an in-time hit, ns."""
+    time_error: NDArray[np.float64]
+    """Of ``time``, where the strips' times are independent, ns."""
     size: NDArray[np.int64]
     """Strips."""
     in_time: NDArray[np.bool_]
@@ -100,7 +103,7 @@ def count_in_time(clusters: Clusters, planes: Planes, technology: str) -> NDArra
     return _count(clusters.offsets, clusters.in_time, chosen, len(clusters))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _count(
     offsets: NDArray[np.int64], in_time: NDArray[np.bool_], chosen: NDArray[np.bool_], events: int
 ) -> NDArray[np.int32]:
@@ -115,7 +118,7 @@ def _count(
     return counts
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sort_by(keys: NDArray[np.int64], order: NDArray[np.int64], lo: int, hi: int) -> None:
     """Sort ``order[lo:hi]`` so that ``keys[order]`` rises."""
     if hi - lo > _INSERTION_LIMIT:
@@ -134,28 +137,28 @@ def _sort_by(keys: NDArray[np.int64], order: NDArray[np.int64], lo: int, hi: int
         order[j + 1] = this
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _select(  # type: ignore[no-untyped-def]
-    technology, begin, end, collection, planes, used, strips, charges, times, plane_of, counts
-):
+    begin, end, station, projection, strip, charge, time, lookup, channels, min_charge, dead,
+    mean_time, time_width, used, strips, charges, times, plane_of, counts,
+):  # fmt: skip
     """Append good strips of one collection in one event to the scratch arrays.
 
     Returns their new number and how many hits were malformed.
     """
-    _, station, projection, strip, charge, time = collection
     bad = 0
     for h in range(begin, end):
         q, t = charge[h], time[h]
         p = -1
-        if projection[h] < planes.lookup.shape[2]:
-            p = planes.lookup[technology, station[h], projection[h]]
-        if p < 0 or strip[h] >= planes.channels[p] or not (np.isfinite(q) and np.isfinite(t)):
+        if projection[h] < lookup.shape[1]:
+            p = lookup[station[h], projection[h]]
+        if p < 0 or strip[h] >= channels[p] or not (np.isfinite(q) and np.isfinite(t)):
             bad += 1
             continue
-        if q < planes.min_charge[p] or q <= 0 or planes.dead[p, strip[h]]:
+        if q < min_charge[p] or q <= 0 or dead[p, strip[h]]:
             continue
-        residual = t - planes.time[p]
-        if abs(residual) > STRIP_WINDOW * planes.time_width[p]:
+        residual = t - mean_time[p]
+        if abs(residual) > STRIP_WINDOW * time_width[p]:
             continue
         strips[used] = strip[h]
         charges[used] = q
@@ -166,13 +169,16 @@ def _select(  # type: ignore[no-untyped-def]
     return used, bad
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     n = len(planes.z)
+    channels, pitch, shift = planes.channels, planes.pitch, planes.shift
+    min_charge, dead = planes.min_charge, planes.dead
+    mean_time, width = planes.time, planes.time_width
     capacity = len(mm[4]) + len(gem[4])
     position = np.empty(capacity)
     total = np.empty(capacity)
-    when = np.empty(capacity)
+    when, when_error = np.empty(capacity), np.empty(capacity)
     size = np.empty(capacity, np.int64)
     in_time = np.empty(capacity, np.bool_)
     offsets = np.zeros(events * n + 1, np.int64)
@@ -192,11 +198,15 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     for e in range(events):
         counts[:] = 0
         used, bad = _select(
-            0, mm[0][e], mm[0][e + 1], mm, planes, 0, strips, charges, times, plane_of, counts
-        )
+            mm[0][e], mm[0][e + 1], mm[1], mm[2], mm[3], mm[4], mm[5], planes.lookup[0],
+            channels, min_charge, dead, mean_time, width,
+            0, strips, charges, times, plane_of, counts,
+        )  # fmt: skip
         used, bad2 = _select(
-            1, gem[0][e], gem[0][e + 1], gem, planes, used, strips, charges, times, plane_of, counts
-        )
+            gem[0][e], gem[0][e + 1], gem[1], gem[2], gem[3], gem[4], gem[5], planes.lookup[1],
+            channels, min_charge, dead, mean_time, width,
+            used, strips, charges, times, plane_of, counts,
+        )  # fmt: skip
         ignored[e] = bad + bad2
         # Bucket by plane, then sort each bucket by strip.
         end = 0
@@ -219,6 +229,7 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
                 q = charges[first]
                 qs = 0.0  # strips relative to the first: no loss of precision
                 qt = q * times[first]
+                qq = q * q
                 j = i + 1
                 while j < hi and strips[order[j]] - last <= max_gap + 1:
                     h = order[j]
@@ -228,14 +239,16 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
                     q += charges[h]
                     qs += charges[h] * (last - strips[first])
                     qt += charges[h] * times[h]
+                    qq += charges[h] * charges[h]
                     j += 1
-                middle = 0.5 * (planes.channels[p] - 1)
-                position[found] = (strips[first] + qs / q - middle) * planes.pitch[p]
-                position[found] += planes.shift[p]
+                middle = 0.5 * (channels[p] - 1)
+                position[found] = (strips[first] + qs / q - middle) * pitch[p]
+                position[found] += shift[p]
                 total[found] = q
                 when[found] = qt / q
+                when_error[found] = width[p] * math.sqrt(qq) / q
                 size[found] = distinct
-                in_time[found] = abs(qt / q) <= CLUSTER_WINDOW * planes.time_width[p]
+                in_time[found] = abs(qt / q) <= CLUSTER_WINDOW * width[p]
                 found += 1
                 i = j
             offsets[e * n + p + 1] = found
@@ -244,6 +257,7 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
         position[:found].copy(),
         total[:found].copy(),
         when[:found].copy(),
+        when_error[:found].copy(),
         size[:found].copy(),
         in_time[:found].copy(),
         ignored,

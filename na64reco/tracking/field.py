@@ -69,7 +69,7 @@ def dipoles(magnets: Iterable[Magnet], *, particle: str | None = None) -> Dipole
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cross_dipole(
     state: NDArray[np.float64],
     length: float,

@@ -64,6 +64,7 @@ TOO_BUSY: Final = 5
 MAX_CANDIDATES: Final = 4
 """Fitted per event; more are counted."""
 _CAPACITY: Final = 256
+_TRIGGER_TIME: Final = 1.0  # ns, resolution of the counters that the master time is from
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def find_candidates(
             clusters.planes,
             clusters.position,
             clusters.time,
+            clusters.time_error,
             clusters.in_time,
             layout,
             seed_pairs(x.z, 0, x.upstream),
@@ -105,23 +107,24 @@ def find_candidates(
     )
 
 
-@njit(cache=True, nogil=True)
-def _view_times(n, hits, number, time, width, means, weights):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _view_times(n, hits, number, time, error, means, weights):  # type: ignore[no-untyped-def]
     """Weighted mean time of the hits of each track in a view, and its weight."""
     for k in range(n):
         s = w = 0.0
-        for p in range(len(width)):
+        for p in range(hits.shape[1]):
             if hits[k, p] >= 0:
-                weight = 1.0 / (width[p] * width[p])
-                s += weight * time[number[hits[k, p]]]
+                c = number[hits[k, p]]
+                weight = 1.0 / (error[c] * error[c])
+                s += weight * time[c]
                 w += weight
         means[k] = s / w
         weights[k] = w
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pair(  # type: ignore[no-untyped-def]
-    n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights, jitter, n, pairs, times
+    n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights, n, pairs, times
 ):
     """Join tracks of the two views, ``n`` times: best sum of scores and agreement in time.
 
@@ -141,7 +144,7 @@ def _pair(  # type: ignore[no-untyped-def]
                 mean = (x_times[i] * x_weights[i] + y_times[j] * y_weights[j]) / weight
                 score = x_values[i, SCORE] + y_values[j, SCORE]
                 score += (x_times[i] - y_times[j]) ** 2 / (1 / x_weights[i] + 1 / y_weights[j])
-                score += mean**2 / (jitter**2 + 1 / weight)
+                score += mean**2 / (_TRIGGER_TIME**2 + 1 / weight)
                 if score < best:
                     best = score
                     pairs[k, 0], pairs[k, 1] = i, j
@@ -154,15 +157,17 @@ def _pair(  # type: ignore[no-untyped-def]
         y_values[pairs[k, 1], TAKEN] = 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _find(  # type: ignore[no-untyped-def]
-    offsets, planes, cluster_position, cluster_time, in_time, layout,
+    offsets, planes, cluster_position, cluster_time, time_error, in_time, layout,
     pairs_up, pairs_down, pairs_y, max_candidates,
 ):  # fmt: skip
     vx, vy = layout.x, layout.y
     nx, ny = len(vx.z), len(vy.z)
     x_z, x_sigma, y_z, y_sigma = vx.z, vx.sigma, vy.z, vy.sigma
-    first_z = layout.z[0]
+    x_plane, x_origin, x_scale = vx.plane, vx.origin, vx.scale
+    y_plane, y_origin, y_scale = vy.plane, vy.origin, vy.scale
+    first_z, dipoles = layout.z[0], layout.dipoles
     kink = layout.kink / layout.beam_momentum
     events = (len(offsets) - 1) // planes
 
@@ -195,10 +200,30 @@ def _find(  # type: ignore[no-untyped-def]
     for e in range(events):
         out_offsets[e + 1] = made
         n_hits_x = gather(
-            e, vx, offsets, planes, cluster_position, in_time, x_start, x_position, x_number
+            e,
+            x_plane,
+            x_origin,
+            x_scale,
+            offsets,
+            planes,
+            cluster_position,
+            in_time,
+            x_start,
+            x_position,
+            x_number,
         )
         n_hits_y = gather(
-            e, vy, offsets, planes, cluster_position, in_time, y_start, y_position, y_number
+            e,
+            y_plane,
+            y_origin,
+            y_scale,
+            offsets,
+            planes,
+            cluster_position,
+            in_time,
+            y_start,
+            y_position,
+            y_number,
         )
         if x_start[vx.upstream] == 0 or y_start[vy.upstream] == 0:
             reason[e] = NO_UPSTREAM
@@ -209,7 +234,7 @@ def _find(  # type: ignore[no-untyped-def]
         used[:n_hits_x] = False
         n_x, any_down, busy = bent_tracks(
             x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z, layout.bend,
-            layout.field_centre, kink, layout.kink, layout.dipoles, pairs_up, pairs_down,
+            layout.field_centre, kink, layout.kink, dipoles, pairs_up, pairs_down,
             up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values, state, jacobian,
         )  # fmt: skip
         if n_x == 0:
@@ -229,13 +254,13 @@ def _find(  # type: ignore[no-untyped-def]
 
         out_number[e] = max(n_x, n_y)
         n = min(max(n_x, n_y), max_candidates)
-        _view_times(n_x, x_hits, x_number, cluster_time, vx.width, x_times, x_weights)
-        _view_times(n_y, y_hits, y_number, cluster_time, vy.width, y_times, y_weights)
+        _view_times(n_x, x_hits, x_number, cluster_time, time_error, x_times, x_weights)
+        _view_times(n_y, y_hits, y_number, cluster_time, time_error, y_times, y_weights)
         x_values[:n_x, TAKEN] = 0.0
         y_values[:n_y, TAKEN] = 0.0
         _pair(
             n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights,
-            layout.time_jitter, n, pairs, times,
+            n, pairs, times,
         )  # fmt: skip
         for k in range(n):
             i, j = pairs[k, 0], pairs[k, 1]

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Fits", "fit_tracks", "residuals"]
 
-_PRIOR: Final = (1e6, 1e6, 1.0, 1.0, 1.0)  # variances without knowledge: mm, rad, c/GeV
+# Variances without knowledge, about the reference: mm^2, rad^2; of q/p relative (rms). Large
+# beside what is measured (pull of the result towards the reference < 1e-4 standard deviations),
+# small enough for the sum of both filters to keep its precision.
+_PRIOR: Final = (1e5, 1e5, 1e-1, 1e-1, 0.0)
+_PRIOR_MOMENTUM: Final = 10.0
 _ITERATIONS: Final = 4
 _NEARLY: Final = 0.05  # relative change of q/p that does not need another iteration
 _MIN_QP: Final = 1e-6
@@ -140,9 +144,14 @@ def residuals(
         forward, backward = store[good, c], store[good, columns + c]
         reference = forward[:, 5:10]
         cov_f, cov_b = forward[:, 10:].reshape(-1, 5, 5), backward[:, 10:].reshape(-1, 5, 5)
-        gain = cov_f @ np.linalg.inv(cov_f + cov_b)
-        state = forward[:, :5] + np.einsum("nij,nj->ni", gain, backward[:, :5] - forward[:, :5])
-        covariance = cov_f - gain @ cov_f
+        # (C_f^-1 + C_b^-1)^-1 = C_f (C_f + C_b)^-1 C_b: a product, since in a difference the
+        # directions that only one filter knows would cancel; scaled, since units differ.
+        scale = np.sqrt(np.einsum("nii->ni", cov_f + cov_b))
+        inverse = np.linalg.inv((cov_f + cov_b) / (scale[:, :, None] * scale[:, None, :]))
+        inverse /= scale[:, :, None] * scale[:, None, :]
+        covariance = cov_f @ inverse @ cov_b
+        state = np.einsum("nij,nj->ni", cov_f @ inverse, backward[:, :5])
+        state += np.einsum("nij,nj->ni", cov_b @ inverse, forward[:, :5])
         h = np.array([planes.cos[chosen[c]], planes.sin[chosen[c]], 0, 0, 0])
         out[good, c] = measured[good, c] - (reference + state) @ h
         variance = np.einsum("i,nij,j->n", h, covariance, h)
@@ -150,7 +159,7 @@ def residuals(
     return out, sigma
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _drift(reference, d, cov, step):  # type: ignore[no-untyped-def]
     """Straight on by ``step``: reference, deviation and covariance, in place."""
     reference[0] += step * reference[2]
@@ -165,7 +174,7 @@ def _drift(reference, d, cov, step):  # type: ignore[no-untyped-def]
             cov[i, j] += step * cov[i, j + 2]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _transport(d, cov, jacobian, work):  # type: ignore[no-untyped-def]
     """Deviation and covariance through a magnet: d -> J d, C -> J C J^T, in place.
 
@@ -194,7 +203,7 @@ def _transport(d, cov, jacobian, work):  # type: ignore[no-untyped-def]
         d[i] = s + jacobian[i, 2] * d2 + jacobian[i, 3] * d3 + jacobian[i, 4] * d4
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scatter(reference, cov, angle):  # type: ignore[no-untyped-def]
     tx, ty, qp = reference[2], reference[3], reference[4]
     norm = 1.0 + tx * tx + ty * ty
@@ -205,7 +214,7 @@ def _scatter(reference, cov, angle):  # type: ignore[no-untyped-def]
     cov[3, 2] = cov[2, 3]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _update(u, cos, sin, sigma, reference, d, cov, gain):  # type: ignore[no-untyped-def]
     """Add a measurement u = x cos + y sin; returns its chi2."""
     for i in range(5):
@@ -221,10 +230,11 @@ def _update(u, cos, sin, sigma, reference, d, cov, gain):  # type: ignore[no-unt
     return r * r / variance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _filter(  # type: ignore[no-untyped-def]
-    measured, cos, sin, sigma, layout, forward, reference, d, cov, work, gain, store
-):
+    measured, cos, sin, sigma, kind, number, z, scatter, ends, fields, losses, last_plane,
+    forward, reference, d, cov, work, gain, store,
+):  # fmt: skip
     """Filter one track along or against the beam; ``reference`` travels with it, in place.
 
     Returns chi2, negative where the reference does not come through.
@@ -233,32 +243,31 @@ def _filter(  # type: ignore[no-untyped-def]
     for i in range(5):
         cov[i, i] = _PRIOR[i]
         d[i] = 0.0
+    cov[4, 4] = (_PRIOR_MOMENTUM * reference[4]) ** 2
     jacobian = work[0]
     chi2 = 0.0
-    elements = len(layout.kind) if forward else layout.last_plane + 1
-    here = layout.z[0] if forward else layout.z[layout.last_plane]
+    elements = len(kind) if forward else last_plane + 1
+    here = z[0] if forward else z[last_plane]
     for k in range(elements):
         e = k if forward else elements - 1 - k
-        kind = layout.kind[e]
-        there = layout.z[e]
-        if kind == MAGNET:
-            m = layout.number[e]
-            length = layout.dipoles.end[m] - there
+        there = z[e]
+        if kind[e] == MAGNET:
+            m = number[e]
+            length = ends[m] - there
             if not forward:
-                there, length = layout.dipoles.end[m], -length
+                there, length = ends[m], -length
             _drift(reference, d, cov, there - here)
-            field, loss = layout.dipoles.field[m], layout.dipoles.loss[m]
-            if not cross_dipole(reference, length, field, loss, jacobian):
+            if not cross_dipole(reference, length, fields[m], losses[m], jacobian):
                 return -1.0
             _transport(d, cov, jacobian, work[1])
             here = there + length
             continue
         _drift(reference, d, cov, there - here)
         here = there
-        if kind == SCATTERER:
-            _scatter(reference, cov, layout.scatter[e])
-        elif kind == PLANE:
-            c = layout.number[e]
+        if kind[e] == SCATTERER:
+            _scatter(reference, cov, scatter[e])
+        elif kind[e] == PLANE:
+            c = number[e]
             if len(store):
                 row = store[c if forward else len(measured) + c]
                 row[:5] = d
@@ -269,7 +278,7 @@ def _filter(  # type: ignore[no-untyped-def]
     return chi2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fit(  # type: ignore[no-untyped-def]
     measured, seeds, cos, sin, sigma, layout, first, first_cov, last, last_cov, chi2, store
 ):
@@ -279,6 +288,9 @@ def _fit(  # type: ignore[no-untyped-def]
     cov, work = np.empty((5, 5)), np.empty((2, 5, 5))
     no_store = np.empty((0, 0))
     empty = len(store) == 0
+    z, last_plane = layout.z, layout.last_plane
+    kind, number, scatter = layout.kind, layout.number, layout.scatter
+    ends, fields, losses = layout.dipoles.end, layout.dipoles.field, layout.dipoles.loss
     for t in range(n):
         start[:] = seeds[t]
         fitted = False
@@ -291,8 +303,9 @@ def _fit(  # type: ignore[no-untyped-def]
             keep = no_store if empty else store[t]
             reference[:] = start
             value = _filter(
-                measured[t], cos, sin, sigma, layout, True, reference, d, cov, work, gain, keep
-            )
+                measured[t], cos, sin, sigma, kind, number, z, scatter, ends, fields, losses,
+                last_plane, True, reference, d, cov, work, gain, keep,
+            )  # fmt: skip
             if not value >= 0.0:
                 break
             for i in range(5):
@@ -301,12 +314,13 @@ def _fit(  # type: ignore[no-untyped-def]
                     last_cov[t, i, j] = cov[i, j]
             chi2[t] = value
             # Against the beam about the same reference, from its place at the last plane.
-            drift = layout.z[layout.last_plane] - layout.z[len(layout.z) - 1]
+            drift = z[last_plane] - z[len(z) - 1]
             reference[0] += drift * reference[2]
             reference[1] += drift * reference[3]
             value = _filter(
-                measured[t], cos, sin, sigma, layout, False, reference, d, cov, work, gain, keep
-            )
+                measured[t], cos, sin, sigma, kind, number, z, scatter, ends, fields, losses,
+                last_plane, False, reference, d, cov, work, gain, keep,
+            )  # fmt: skip
             if not value >= 0.0:
                 break
             for i in range(5):

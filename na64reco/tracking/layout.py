@@ -40,8 +40,6 @@ class View(NamedTuple):
     scale: NDArray[np.float64]
     sigma: NDArray[np.float64]
     """Resolution in x, mm."""
-    width: NDArray[np.float64]
-    """Time width, ns."""
     upstream: int
     """How many of the planes stand before the magnets."""
 
@@ -74,8 +72,6 @@ class Layout(NamedTuple):
     """Scattering between first and last plane, as in ``scatter``."""
     beam_momentum: float
     """GeV/c."""
-    time_jitter: float
-    """Of the trigger, ns."""
 
 
 def highland(thickness: float) -> float:
@@ -103,7 +99,6 @@ def _view(
         origin=planes.origin[index],
         scale=scale,
         sigma=planes.resolution[index] * np.abs(scale),
-        width=planes.time_width[index],
         upstream=int(np.count_nonzero(planes.z[index] < middle)),
     )
 
@@ -190,5 +185,4 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         field_centre=centre,
         kink=float(np.sqrt((scatter[:last] ** 2).sum())),
         beam_momentum=setup.beam.momentum,
-        time_jitter=setup.trigger.master_time_jitter,
     )

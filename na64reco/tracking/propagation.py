@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["propagate", "propagate_state"]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def propagate_state(  # type: ignore[no-untyped-def]
     state, here, there, dipoles, scratch
 ):
@@ -54,7 +54,7 @@ def propagate(
     return moved
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _propagate_all(states, here, there, dipoles):  # type: ignore[no-untyped-def]
     scratch = np.empty((5, 5))
     for i in range(len(states)):

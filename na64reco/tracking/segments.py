@@ -58,7 +58,7 @@ def seed_pairs(z: NDArray[np.float64], lo: int, hi: int, *, split: int = 0) -> N
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def fit_line(hits, position, z, sigma, values):  # type: ignore[no-untyped-def]
     """Weighted straight-line fit of ``hits`` (hit index per plane) into ``values``."""
     s0 = sz = sx = 0.0
@@ -92,7 +92,7 @@ def fit_line(hits, position, z, sigma, values):  # type: ignore[no-untyped-def]
     values[CHI2] = chi2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def find_segments(  # type: ignore[no-untyped-def]
     pairs, lo, hi, min_hits, start, position, used, z, sigma, kink, max_slope, segments, values
 ):

@@ -173,7 +173,7 @@ def straw_hits(hits: Hits, setup: Setup, conditions: Conditions) -> StrawHits:
     return StrawHits(position, distance, in_time)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _count(  # type: ignore[no-untyped-def]
     offsets, station, projection, layer, wire, time, lookup, wires, layers, t0, t_max
 ):

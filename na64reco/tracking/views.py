@@ -54,25 +54,25 @@ _MIN_MOMENTUM: Final = 0.5  # GeV/c
 _SINGLE_SPREAD: Final = 1e-3  # rad: ranks hits that have no partner by the direction they imply
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def gather(  # type: ignore[no-untyped-def]
-    event, view, offsets, planes, cluster_position, in_time, start, position, number
+    event, plane, origin, scale, offsets, planes, cluster_position, in_time, start, position, number
 ):
     """In-time hits of one event in a view: start per plane, position (mm), cluster number."""
     n = 0
-    for p in range(len(view.z)):
+    for p in range(len(plane)):
         start[p] = n
-        row = event * planes + view.plane[p]
+        row = event * planes + plane[p]
         for c in range(offsets[row], offsets[row + 1]):
             if in_time[c]:
-                position[n] = (cluster_position[c] + view.origin[p]) * view.scale[p]
+                position[n] = (cluster_position[c] + origin[p]) * scale[p]
                 number[n] = c
                 n += 1
-    start[len(view.z)] = n
+    start[len(plane)] = n
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _unused_planes(start, used, lo, hi):  # type: ignore[no-untyped-def]
     """How many of the planes have a hit that no track has."""
     n = 0
@@ -84,7 +84,7 @@ def _unused_planes(start, used, lo, hi):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _match(up, down, bend, centre, kink, dipoles, state, scratch):  # type: ignore[no-untyped-def]
     """q/p and chi2 of two segments that meet in the field; (0, -1) where they do not."""
     sin_in = up[SLOPE] / math.sqrt(1.0 + up[SLOPE] ** 2)
@@ -103,7 +103,7 @@ def _match(up, down, bend, centre, kink, dipoles, state, scratch):  # type: igno
     return qp, (chi2 if chi2 <= _MATCH * _MATCH else -1.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
     """Slope and q/p if a track from (z, x) meets the segment behind at the field's centre."""
     middle = down[X] + down[SLOPE] * (centre - down[Z])
@@ -112,7 +112,7 @@ def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
     return slope, (down[SLOPE] / math.sqrt(1.0 + down[SLOPE] ** 2) - sin_in) / bend
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignore[no-untyped-def]
     """Keep the best of ``n`` candidates that are the same particle: those sharing > 1 hits.
 
@@ -142,7 +142,7 @@ def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignor
     return kept
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def bent_tracks(  # type: ignore[no-untyped-def]
     start, position, used, z, sigma, upstream, first_z, bend, centre, kink, kink_per_momentum,
     dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept,
@@ -223,7 +223,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
     return number, any_down, False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def straight_tracks(  # type: ignore[no-untyped-def]
     start, position, used, z, sigma, upstream, first_z, kink, pairs, line_hits, lines,
     trial, kept_hits, kept,
