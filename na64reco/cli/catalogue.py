@@ -43,7 +43,7 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
 
     na64reco catalogue data=runs/ mc=signal.root -o fileset.yaml
     """
-    from na64reco.processors.catalogue import (
+    from na64reco.processors.file_catalogue import (
         as_fileset,
         catalogue,
         check_absent,

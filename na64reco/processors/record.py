@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from na64reco.processors.collect import DatasetReport
+    from na64reco.processors.job import RunReport
     from na64reco.processors.processor import SelectionProcessor
-    from na64reco.processors.run import RunReport
 
 __all__ = ["run_record"]
 

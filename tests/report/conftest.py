@@ -1,0 +1,69 @@
+"""Reports with known content."""
+
+from __future__ import annotations
+
+import hist
+import pytest
+
+from na64reco.processors import DatasetReport
+from na64reco.selection import Cutflow, load_selection
+
+SELECTION = """\
+name: planes
+setup: 2022-electron
+blind: signal
+periods:
+  early: [6035, 6200]
+  late: [6201, 6999]
+cuts:
+  - {name: one, variable: trigger.physics}
+  - {name: two, variable: prs.energy, min: 0.5}
+regions:
+  signal: {ecal.energy: [null, {by: period, values: {early: 50.0, late: 47.0}}], hcal.energy: [null, 1.0]}
+  diagonal: {calo.energy: [80.0, 120.0], hcal.energy: [1.0, null]}
+  elsewhere: {veto.energy: [0.0, 1.0]}
+histograms:
+  prs: {axes: [{variable: prs.energy, bins: 10, range: [0, 10]}]}
+  plane:
+    axes:
+      - {variable: ecal.energy, bins: 12, range: [0, 120]}
+      - {variable: hcal.energy, bins: 12, range: [0, 120]}
+    at: [two, one, all]
+  low:
+    axes:
+      - {variable: ecal.energy, bins: 12, range: [0, 120]}
+      - {variable: hcal.energy, bins: 10, range: [0, 10]}
+    at: [all]
+"""
+
+
+@pytest.fixture
+def selection(tmp_path):
+    path = tmp_path / "planes.yaml"
+    path.write_text(SELECTION)
+    return load_selection(path)
+
+
+@pytest.fixture
+def cutflow():
+    return Cutflow(
+        ("one", "two"),
+        200,
+        (100, 25),
+        (100, 30),
+        (30, 100),
+        (("signal", None), ("diagonal", 5)),
+    )
+
+
+@pytest.fixture
+def dataset(selection, cutflow):
+    def plane(high):
+        return hist.Hist(
+            hist.axis.Regular(12, 0, 120, name="ecal.energy"),
+            hist.axis.Regular(12, 0, high, name="hcal.energy"),
+        )
+
+    planes = {"plane__one": plane(120), "plane__all": plane(120), "low__all": plane(10)}
+    planes["plane__one"].fill([95.0] * 50, [5.0] * 50)
+    return DatasetReport("runs", 300, False, "signal", cutflow, planes, 5)
