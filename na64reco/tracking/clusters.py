@@ -23,10 +23,13 @@ __all__ = ["MAX_GAP", "Clusters", "count_in_time", "find_clusters"]
 
 MAX_GAP: Final = 1
 """Strips that may be missing (dead, below threshold) inside a cluster."""
-STRIP_WINDOW: Final = 6.0
+VALLEY: Final = 0.5
+"""A strip with less than this share of the peaks on its two sides parts two clusters."""
+STRIP_WINDOW: Final = 4.5
 """Half width, in units of the time width, of the loose window for strips."""
-CLUSTER_WINDOW: Final = 4.0
-"""The same for a cluster to count as in time."""
+CLUSTER_WINDOW: Final = 3.0
+"""The same for a cluster to count as in time. Its time is the better known the more strips it
+has, unless their times go together: the window suits both."""
 
 _INSERTION_LIMIT: Final = 48  # above it, a real sort is faster
 
@@ -83,8 +86,10 @@ def find_clusters(
 
     Strips below the plane's minimum charge, dead, or more than `STRIP_WINDOW` time widths off
     are noise. What remains is sorted by strip; strips that are at most ``max_gap + 1`` apart
-    belong together. A strip that was hit twice counts with its summed charge. The position is
-    the charge-weighted mean of the strip centres plus the alignment shift.
+    belong together, unless a valley (`VALLEY`) shows that they are two particles' clusters; a
+    strip that is missing without being dead counts as a valley of the minimum charge. A strip
+    that was hit twice counts with its summed charge. The position is the charge-weighted mean of
+    the strip centres plus the alignment shift.
 
     Hits with a NaN or infinite charge or time, or on a plane or strip that the setup does not
     have, are left out and counted in `Clusters.ignored`. There is no limit on their number.
@@ -138,6 +143,25 @@ def _sort_by(keys: NDArray[np.int64], order: NDArray[np.int64], lo: int, hi: int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _merge_repeated(  # type: ignore[no-untyped-def]
+    strips, charges, times, order, lo, hi
+):
+    """Sum hits of the same strip in the sorted ``order[lo:hi]``; returns the new end."""
+    end = lo
+    for i in range(lo, hi):
+        h = order[i]
+        if end > lo and strips[order[end - 1]] == strips[h]:
+            kept = order[end - 1]
+            both = charges[kept] + charges[h]
+            times[kept] = (charges[kept] * times[kept] + charges[h] * times[h]) / both
+            charges[kept] = both
+        else:
+            order[end] = h
+            end += 1
+    return end
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _select(  # type: ignore[no-untyped-def]
     begin, end, station, projection, strip, charge, time, lookup, channels, min_charge, dead,
     mean_time, time_width, used, strips, charges, times, plane_of, counts,
@@ -175,7 +199,7 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     channels, pitch, shift = planes.channels, planes.pitch, planes.shift
     min_charge, dead = planes.min_charge, planes.dead
     mean_time, width = planes.time, planes.time_width
-    capacity = len(mm[4]) + len(gem[4])
+    capacity = 2 * (len(mm[4]) + len(gem[4]))  # a shared strip may belong to two
     position = np.empty(capacity)
     total = np.empty(capacity)
     when, when_error = np.empty(capacity), np.empty(capacity)
@@ -221,36 +245,53 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
         for p in range(n):
             lo, hi = counts[p], counts[p + 1]
             _sort_by(strips, order, lo, hi)
-            i = lo
+            hi = _merge_repeated(strips, charges, times, order, lo, hi)
+            i, share = lo, 1.0
             while i < hi:
-                first = order[i]
-                last = strips[first]
-                distinct = 1
-                q = charges[first]
-                qs = 0.0  # strips relative to the first: no loss of precision
-                qt = q * times[first]
-                qq = q * q
-                j = i + 1
-                while j < hi and strips[order[j]] - last <= max_gap + 1:
+                first = strips[order[i]]
+                q = qs = qt = qq = 0.0
+                j, low, high, low_at, split = i, math.inf, 0.0, i, False
+                while j < hi:
                     h = order[j]
-                    if strips[h] != last:
-                        distinct += 1
-                    last = strips[h]
-                    q += charges[h]
-                    qs += charges[h] * (last - strips[first])
-                    qt += charges[h] * times[h]
-                    qq += charges[h] * charges[h]
+                    this = charges[h]
+                    if j > i:
+                        gap = strips[h] - strips[order[j - 1]] - 1
+                        if gap > max_gap:
+                            break
+                        for strip in range(strips[h] - gap, strips[h]):
+                            if not dead[p, strip] and min_charge[p] < low:
+                                low, low_at = min_charge[p], j
+                        if low < VALLEY * min(high, this):
+                            split = True
+                            break
+                    if this >= high:
+                        high, low = this, math.inf
+                    elif this < low:
+                        low, low_at = this, j
                     j += 1
-                middle = 0.5 * (channels[p] - 1)
-                position[found] = (strips[first] + qs / q - middle) * pitch[p]
-                position[found] += shift[p]
+                # The strip in a valley belongs to both sides, half to each. A missing one to none.
+                shared = split and low == charges[order[low_at]]
+                end = j if not split else (low_at + 1 if shared else low_at)
+                for k in range(i, end):
+                    h = order[k]
+                    part = charges[h]
+                    if k == i:
+                        part *= share
+                    if shared and k == end - 1:
+                        part *= 0.5
+                    q += part
+                    qs += part * (strips[h] - first)  # relative to the first: no loss of precision
+                    qt += part * times[h]
+                    qq += part * part
+                position[found] = (first + qs / q - 0.5 * (channels[p] - 1)) * pitch[p] + shift[p]
                 total[found] = q
                 when[found] = qt / q
                 when_error[found] = width[p] * math.sqrt(qq) / q
-                size[found] = distinct
+                size[found] = end - i
                 in_time[found] = abs(qt / q) <= CLUSTER_WINDOW * width[p]
                 found += 1
-                i = j
+                i = end - 1 if shared else end
+                share = 0.5 if shared else 1.0
             offsets[e * n + p + 1] = found
     return (
         offsets,
