@@ -63,7 +63,8 @@ def reconstruct_ecal(
     prs, main, prs_out, main_out, block = sums
     total = prs + main
     with np.errstate(invalid="ignore", divide="ignore"):
-        fraction = np.where(total > 0, block / total, 0.0)
+        # Rounding may not make the whole smaller than its part.
+        fraction = np.where(total > 0, np.minimum(block / total, 1.0), 0.0)
     x, y = shower_position(cells.in_time, ecal, profile)
     at_x, at_y = x, y
     error = profile.shower_error * np.sqrt(REFERENCE_ENERGY / np.maximum(total, 1.0))

@@ -80,6 +80,9 @@ PROFILE_NAMES: Final = (
 )
 """Names of all parameters."""
 
+FAST: Final = {"reassoc", "contract", "arcp", "nsz"}
+"""Freedom of the compiler to reorder sums; NaN and infinities keep their meaning."""
+
 Array = NDArray[np.float64]
 
 # The normal distribution function, tabulated: linear interpolation is right to 5e-7.
@@ -251,7 +254,7 @@ def _normal_cdf(t: float) -> float:  # pragma: no cover - compiled
     return low + (place - index) * (_CDF[index + 1] - low)  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _fill_axis(
     position: float, cell: float, cells: int, sigma: Array, integral: Array, slope: Array
 ) -> None:  # pragma: no cover - compiled
@@ -277,7 +280,7 @@ def _density(t: float) -> float:  # pragma: no cover - compiled
     return 0.3989422804014327 * math.exp(-0.5 * t * t)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def fill_shares(
     x: float,
     y: float,
@@ -301,15 +304,18 @@ def fill_shares(
     total = 0.0
     for i in range(nx):
         for j in range(ny):
-            f, gx, gy = 0.0, 0.0, 0.0
-            for k in range(len(weight)):
-                f += weight[k] * work[0, k, i] * work[2, k, j]
-                gx += weight[k] * work[1, k, i] * work[2, k, j]
-                gy += weight[k] * work[0, k, i] * work[3, k, j]
-            share[i, j] = f
-            slope_x[i, j] = gx
-            slope_y[i, j] = gy
-            total += f
+            share[i, j] = slope_x[i, j] = slope_y[i, j] = 0.0
+        for k in range(len(weight)):
+            along = weight[k] * work[0, k, i]
+            rising = weight[k] * work[1, k, i]
+            if along == 0.0 and rising == 0.0:
+                continue
+            for j in range(ny):
+                share[i, j] += along * work[2, k, j]
+                slope_x[i, j] += rising * work[2, k, j]
+                slope_y[i, j] += along * work[3, k, j]
+        for j in range(ny):
+            total += share[i, j]
     # Far outside the calorimeter nothing is left to share out.
     factor = 1.0 / total if total > 1e-9 else 0.0
     for i in range(nx):
@@ -319,7 +325,7 @@ def fill_shares(
             slope_y[i, j] *= factor
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _fill_all(
     x: Array,
     y: Array,

@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from na64reco.calorimeters.profile import REFERENCE_ENERGY, fill_shares
+from na64reco.calorimeters.profile import FAST, REFERENCE_ENERGY, fill_shares
 
 if TYPE_CHECKING:
     from na64reco.calorimeters.profile import ShowerProfile
@@ -101,7 +101,7 @@ def shower_chi2(
     return chi2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _chi2(
     energies: Array,
     x: Array,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from na64reco.calorimeters import ShowerProfile, expected_shares
+from na64reco.calorimeters.profile import fill_shares
 from na64reco.errors import ConditionsError
 
 
@@ -27,6 +28,27 @@ def test_shares_are_the_integrals_of_the_gaussians(setup, parameters, profile):
             )
         cells = density.reshape(6, 400, 6, 400).sum(axis=(1, 3))
         np.testing.assert_allclose(shares[section], cells / cells.sum(), rtol=2e-3, atol=1e-6)
+
+
+def test_slopes_are_the_differences_of_the_shares(setup, parameters, profile):
+    ecal, step = setup.ecal, 0.05
+    x, y = 16.5, 21.0
+    sigma = profile.sigma[1]
+    shape = (ecal.nx, ecal.ny)
+    work = np.empty((4, len(sigma), 6))
+    share, slope_x, slope_y = np.empty(shape), np.empty(shape), np.empty(shape)
+    cell = (ecal.cell_x, ecal.cell_y)
+    fill_shares(x, y, *cell, profile.weight[1], sigma, work, share, slope_x, slope_y)
+    at = expected_shares(
+        profile,
+        ecal,
+        np.array([x + step, x - step, x, x]),
+        np.array([y, y, y + step, y - step]),
+        np.full(4, 100.0),
+    )[:, 1]
+    np.testing.assert_allclose(slope_x, (at[0] - at[1]) / (2 * step), atol=2e-4)
+    np.testing.assert_allclose(slope_y, (at[2] - at[3]) / (2 * step), atol=2e-4)
+    assert slope_x[2, 3] < -0.001  # moving away from the cell to the left
 
 
 def test_mirror_images_have_mirrored_shares(setup, profile):

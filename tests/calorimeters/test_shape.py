@@ -107,6 +107,21 @@ def test_muon_and_late_showers_are_seen(setup, profile):
         assert shower_chi2(cells, x, y, profile, setup.ecal, threshold)[0] > 3.3
 
 
+def test_threshold_hides_cells_without_spoiling_the_shape(setup, profile):
+    """Thresholds of 0.1 GeV hide a per cent of a shower; a cell of 6 GeV cannot be hidden."""
+    x = y = np.array([19.1])
+    shares = expected_shares(profile, setup.ecal, x, y, np.array([100.0]))[0]
+    cells = np.stack([5.3 * shares[0], 94.7 * shares[1]])[None]
+    threshold = np.full(setup.ecal.shape, 0.1)
+    hidden = np.where(cells < 0.1, 0.0, cells)
+    assert cells.sum() - hidden.sum() > 0.5
+    assert shower_chi2(hidden, x, y, profile, setup.ecal, threshold)[0] < 0.01
+    without = cells.copy()
+    without[0, 1, 3, 2] = 0
+    assert cells[0, 1, 3, 2] > 2
+    assert shower_chi2(without, x, y, profile, setup.ecal, threshold)[0] > 4
+
+
 def test_nothing_to_judge_is_nan(setup, profile):
     empty = np.zeros((1, *setup.ecal.shape))
     threshold = np.full(setup.ecal.shape, THRESHOLD)
