@@ -1,7 +1,6 @@
 """Hits to energies of cells: calibration, time windows, thresholds.
 
-One pass over the flat hits of a collection gives dense arrays; it serves calorimeters with cells
-(section, ix, iy) and rows of channels (SRD modules, photomultipliers, counters) alike.
+One pass over the flat hits of a collection gives dense arrays (event, section, ix, iy).
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
@@ -18,15 +17,13 @@ from numpy.typing import NDArray
 from na64reco.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from na64reco.calibration import CellConditions
     from na64reco.events import Hits
 
 __all__ = ["TIME_WINDOW", "CellEnergies", "cell_energies"]
 
 TIME_WINDOW: Final = 3.0
-"""Half width of the in-time window in units of the channel's time resolution (public NA64
+"""Half width of the in-time window in units of the cell's time resolution (public NA64
 analyses take cells within 3 sigma)."""
 
 Array = NDArray[np.float64]
@@ -34,12 +31,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class CellEnergies:
-    """Energies of all channels of one detector."""
+    """Energies of all cells of one calorimeter."""
 
     in_time: Array
-    """GeV, shape (events, *channels); sums below the channel's threshold are 0."""
+    """GeV, shape (events, section, ix, iy); sums below the cell's threshold are 0."""
     out_of_time: Array
-    """GeV, shape (events, *channels): all other pulses."""
+    """GeV, shape (events, section, ix, iy): all other pulses."""
     time: Array
     """Energy-weighted mean of (time - expected time) of the in-time hits, ns, shape (events,);
     NaN without any."""
@@ -50,89 +47,63 @@ class CellEnergies:
 def cell_energies(
     hits: Hits,
     conditions: CellConditions,
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     *,
-    axes: Sequence[str] | None = None,
     window: float = TIME_WINDOW,
 ) -> CellEnergies:
-    """Sum calibrated pulses per channel, inside and outside the time window.
+    """Sum calibrated pulses per cell, inside and outside the time window.
 
-    A pulse is in time if abs(time - expected) < window * resolution of its channel. Several pulses
-    of one channel add up. NaN and infinite values, which a sound file does not have (see
+    A pulse is in time if abs(time - expected) < window * resolution of its cell. Several pulses
+    of one cell add up. NaN and infinite values, which a sound file does not have (see
     `na64reco.events.check_events`), never enter a sum; they are counted.
 
     Parameters
     ----------
     hits
-        With `amplitude`, `time` and the columns named by `axes`.
+        With `section` or `module` (neither: a single section), `ix`, `iy`, `amplitude`, `time`.
     conditions
         Arrays of the shape `shape`.
     shape
-        Of the channels: (sections, nx, ny), or (channels,) of a detector without cells.
-    axes
-        Columns of `hits` with the channel's indices, one per dimension of `shape`. Default: the
-        first of `section`, `module` that is there, then `ix`, `iy`; or `ix` for one dimension.
+        (sections, nx, ny).
     window
-        Half width of the time window, in units of the channel's time resolution.
+        Half width of the time window, in units of the cell's time resolution.
 
     Raises
     ------
     DataError
         If the conditions do not have this shape.
     """
-    shape = tuple(shape)
     if conditions.scale.shape != shape:
         msg = (
-            f"The conditions have channels of the shape {conditions.scale.shape}, the detector "
+            f"The conditions have cells of the shape {conditions.scale.shape}, the detector "
             f"has {shape}: conditions and setup do not belong together."
         )
         raise DataError(msg)
-    names = _axes(hits, len(shape)) if axes is None else tuple(axes)
-    # Rows of channels are cells of a detector with a single iy: one compiled kernel for all.
-    padded = (*shape, 1, 1)[:3]
-    indices = [hits.columns[name] for name in names]
-    while len(indices) < 3:
-        indices.append(np.zeros(len(hits.columns["amplitude"]), dtype=np.uint8))
+    amplitude = hits.columns["amplitude"]
+    name = "section" if "section" in hits.columns else "module"
+    section = hits.columns.get(name)
+    if section is None:
+        section = np.zeros(len(amplitude), dtype=np.uint8)
     events = len(hits.offsets) - 1
-    in_time = np.zeros((events, *padded))
-    out_of_time = np.zeros((events, *padded))
+    in_time, out_of_time = np.zeros((events, *shape)), np.zeros((events, *shape))
     time = np.empty(events)
-    scale, expected, width, threshold = (
-        np.ascontiguousarray(values, dtype=np.float64).reshape(padded)
-        for values in (
-            conditions.scale,
-            conditions.time,
-            conditions.time_width,
-            conditions.threshold,
-        )
-    )
-    first, second, third = indices
     ignored = _fill(
         hits.offsets,
-        first,
-        second,
-        third,
-        hits.columns["amplitude"],
+        section,
+        hits.columns["ix"],
+        hits.columns["iy"],
+        amplitude,
         hits.columns["time"],
-        scale,
-        expected,
-        width,
-        threshold,
+        conditions.scale,
+        conditions.time,
+        conditions.time_width,
+        conditions.threshold,
         float(window),
         in_time,
         out_of_time,
         time,
     )
-    full = (events, *shape)
-    return CellEnergies(in_time.reshape(full), out_of_time.reshape(full), time, int(ignored))
-
-
-def _axes(hits: Hits, dimensions: int) -> tuple[str, ...]:
-    if dimensions == 1:
-        return ("id",) if "id" in hits.columns else ("ix",)
-    if dimensions == 2:
-        return ("ix", "iy")
-    return ("section" if "section" in hits.columns else "module", "ix", "iy")
+    return CellEnergies(in_time, out_of_time, time, int(ignored))
 
 
 @njit(cache=True, nogil=True)
@@ -160,8 +131,7 @@ def _fill(
         outside = out_of_time[event]
         for hit in range(offsets[event], offsets[event + 1]):
             i, j, k = first[hit], second[hit], third[hit]
-            # Differences of infinities and NaN are NaN, which no comparison holds for.
-            finite = amplitude[hit] - amplitude[hit] == 0.0 and hit_time[hit] - hit_time[hit] == 0.0
+            finite = np.isfinite(amplitude[hit]) and np.isfinite(hit_time[hit])
             if not finite or i >= n0 or j >= n1 or k >= n2:
                 ignored += 1
                 continue

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
+from na64reco.counters.channels import TIME_WINDOW, channel_energies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,13 +36,13 @@ def reconstruct_counters(
     window
         Half width of the time window in units of the channels' time resolutions.
     """
-    cells = cell_energies(hits, conditions.counters, (_CHANNELS,), window=window)
-    events = len(cells.time)
+    channels = channel_energies(hits, conditions.counters, _CHANNELS, axis="id", window=window)
+    events = len(channels.in_time)
 
     def fired(name: str) -> NDArray[np.bool_]:
         counter = setup.counters[name]
         above: NDArray[np.bool_] = (
-            cells.in_time[:, counter.id] > setup.trigger.counter_threshold * counter.mip
+            channels.in_time[:, counter.id] > setup.trigger.counter_threshold * counter.mip
         )
         return above
 
@@ -54,7 +54,7 @@ def reconstruct_counters(
         veto |= fired(name)
     return {
         **{
-            f"counters.{name.lower()}": cells.in_time[:, counter.id].astype(np.float32)
+            f"counters.{name.lower()}": channels.in_time[:, counter.id].astype(np.float32)
             for name, counter in setup.counters.items()
         },
         "counters.beam": beam,

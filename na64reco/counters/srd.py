@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
+from na64reco.counters.channels import TIME_WINDOW, channel_energies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,13 +34,13 @@ def reconstruct_srd(
     """
     if setup.srd is None:
         return {}
-    cells = cell_energies(hits, conditions.srd, (setup.srd.modules,), window=window)
+    channels = channel_energies(hits, conditions.srd, setup.srd.modules, window=window)
     columns: dict[str, NDArray[Any]] = {
-        "srd.energy": cells.in_time.sum(axis=1),
-        "srd.energy_out": cells.out_of_time.sum(axis=1),
-        **{f"srd.module{i}": cells.in_time[:, i] for i in range(setup.srd.modules)},
+        "srd.energy": channels.in_time.sum(axis=1),
+        "srd.energy_out": channels.out_of_time.sum(axis=1),
+        **{f"srd.module{i}": channels.in_time[:, i] for i in range(setup.srd.modules)},
     }
     return {
         **{name: values.astype(np.float32) for name, values in columns.items()},
-        "srd.modules": np.count_nonzero(cells.in_time, axis=1).astype(np.int16),
+        "srd.modules": np.count_nonzero(channels.in_time, axis=1).astype(np.int16),
     }

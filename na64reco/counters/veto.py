@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
+from na64reco.counters.channels import TIME_WINDOW, channel_energies
 
 if TYPE_CHECKING:
     from na64reco.calibration import Conditions
@@ -60,9 +60,9 @@ def reconstruct_veto(
     """
     if setup.veto is None:
         return {}
-    cells = cell_energies(hits, conditions.veto, (2 * setup.veto.bars,), window=window)
-    bars = bar_energy(cells.in_time[:, 0::2], cells.in_time[:, 1::2])
-    outside = bar_energy(cells.out_of_time[:, 0::2], cells.out_of_time[:, 1::2])
+    channels = channel_energies(hits, conditions.veto, 2 * setup.veto.bars, window=window)
+    bars = bar_energy(channels.in_time[:, 0::2], channels.in_time[:, 1::2])
+    outside = bar_energy(channels.out_of_time[:, 0::2], channels.out_of_time[:, 1::2])
     columns = {
         "veto.energy": bars.max(axis=1),
         "veto.energy_out": outside.max(axis=1),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from na64reco.calibration import CellConditions
 from na64reco.calorimeters import cell_energies
 from na64reco.errors import DataError
 
@@ -79,16 +78,20 @@ def test_hits_outside_the_detector_are_counted_and_touch_no_other_cell():
     assert cells.out_of_time.sum() == 0
 
 
-def test_holes_and_rows_of_channels():
-    conditions = CellConditions(
-        np.array([0.01, 0.0]), np.zeros(2), np.ones(2), np.array([0.0, np.inf])
-    )
-    hits = make_hits(
-        [[(0, 100.0, 0.0), (1, 100.0, 0.0)]],
-        ("ix", "amplitude", "time"),
-    )
-    cells = cell_energies(hits, conditions, (2,))
-    assert cells.in_time.tolist() == [[pytest.approx(1.0), 0.0]]
+def test_holes_have_no_energy():
+    conditions = flat_conditions(SHAPE)
+    conditions.scale[0, 1, 1], conditions.threshold[0, 1, 1] = 0.0, np.inf
+    hits = make_hits([[(0, 1, 1, 100.0, 0.0), (0, 1, 2, 100.0, 0.0)]], NAMES)
+    cells = cell_energies(hits, conditions, SHAPE)
+    assert cells.in_time[0, 0, 1].tolist() == pytest.approx([0, 0, 1.0, 0])
+
+
+def test_modules_and_calorimeters_of_one_section():
+    module = make_hits([[(1, 2, 3, 100.0, 0.0)]], ("module", *NAMES[1:]))
+    assert cell_energies(module, flat_conditions(SHAPE), SHAPE).in_time[0, 1, 2, 3] == 1.0
+    single = make_hits([[(2, 3, 100.0, 0.0)]], NAMES[1:])
+    found = cell_energies(single, flat_conditions((1, 3, 4)), (1, 3, 4))
+    assert found.in_time[0, 0, 2, 3] == 1.0
 
 
 def test_no_events():

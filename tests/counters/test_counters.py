@@ -10,10 +10,12 @@ import pytest
 from na64reco.calibration import CellConditions
 from na64reco.counters import (
     bar_energy,
+    channel_energies,
     reconstruct_counters,
     reconstruct_srd,
     reconstruct_veto,
 )
+from na64reco.errors import DataError
 from na64reco.events import Hits
 from na64reco.setup import load_setup
 
@@ -120,3 +122,23 @@ def test_coincidence_and_veto(setup, conditions):
     assert set(found) == {
         *(f"counters.{name}" for name in ("s1", "s2", "s3", "v1", "v2", "beam", "veto"))
     }
+
+
+@pytest.mark.parametrize(
+    "bad", [(0, np.nan, 0.0), (0, np.inf, 0.0), (1, 50.0, np.nan), (3, 5.0, 0.0)]
+)
+def test_impossible_hits_are_counted_and_never_summed(bad):
+    found = channel_energies(hits([bad, (2, 100.0, 0.0)]), flat(3), 3)
+    assert found.ignored == 1
+    assert found.in_time.tolist() == [pytest.approx([0, 0, 0.001])]
+    assert found.out_of_time.sum() == 0
+
+
+def test_pulses_add_up_before_the_threshold():
+    found = channel_energies(hits([(0, 30.0, 0.0), (0, 30.0, 1.0)]), flat(1, threshold=5e-4), 1)
+    assert found.in_time[0, 0] == pytest.approx(6e-4)
+
+
+def test_conditions_of_another_detector():
+    with pytest.raises(DataError, match=r"shape \(3,\), the detector has \(6,\)"):
+        channel_energies(hits([]), flat(3), 6)
