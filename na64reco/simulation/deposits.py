@@ -4,8 +4,8 @@ Plastic counters and VETO: each charged particle gives the setup's most probable
 Landau-like fluctuations. A VETO bar's light is attenuated on the way to either end; behind an
 electromagnetic shower the VETO sees its tail of soft particles (an exponential of 0.4 MeV on
 average at 100 GeV, assumed). Electrons and photons that miss the ECAL shower in the HCAL module
-that they hit. Left out: light in the counters from particles that the ECAL throws back, Cherenkov light in
-light guides.
+that they hit. Left out: light in the counters from particles that the ECAL throws back, Cherenkov
+light in light guides.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays

@@ -186,8 +186,8 @@ def _ecal(name: str, ecal: Calorimeter) -> Channels:
     gain = np.empty(ecal.shape)
     for number, section in enumerate(ecal.sections):
         # 16383 counts (14 bits) hold 20 GeV in a preshower cell, 100 GeV in a main one; the noise
-        # of a fitted pulse is a fraction of a count. Thresholds must lie low: at 10 GeV, 3 % of a shower
-        # is spread over twenty cells around the inner nine.
+        # of a fitted pulse is a fraction of a count. Thresholds must lie low: at 10 GeV, 3 % of a
+        # shower is spread over twenty cells around the inner nine.
         gain[number] = 600.0 if section == "prs" else 120.0
     return _channels(
         _generator(name, "ecal"),

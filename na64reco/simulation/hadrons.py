@@ -10,7 +10,8 @@ radiation lengths, and a hadronic part, gamma-distributed in interaction lengths
 The electromagnetic share fluctuates around 1 - (E / 1 GeV)^-0.18 (T. A. Gabriel et al., NIM A 338
 (1994) 336) with an rms of 0.15; that makes the constant term, as the two parts are seen with
 different responses. Laterally both parts have Grindhammer-Peters profiles. Response and resolution
-of the HCAL are the setup's; the ECAL sees 0.8 of the hadronic part.
+of the HCAL are the setup's (right for a shower in its middle); the ECAL sees 0.8 of the hadronic
+part.
 
 `assumed`: radii, responses, cross sections relative to the pion's. Left out: charge exchange as a
 process of its own (its place is the tail of the electromagnetic share), back-scattered particles,
@@ -128,6 +129,18 @@ def _spread(
                 cells[row, s, i, j] += ionisation[row, s]
 
 
+def _containment(setup: Setup) -> NDArray[np.float64]:
+    """Share of showers in the middle of an HCAL module that does not leak aside, for both parts."""
+    part = setup.hcal
+    found = np.empty(len(_HCAL_RADII))
+    for c in range(len(found)):
+        cells = np.zeros((part.nx, part.ny))
+        one = np.ones(1)
+        share_out(1.0, 0.0, 0.0, _HCAL_RADII[c : c + 1], one, part.cell_x, part.cell_y, cells)
+        found[c] = cells.sum()
+    return found
+
+
 def hadron_energies(
     rng: np.random.Generator,
     setup: Setup,
@@ -193,8 +206,9 @@ def hadron_energies(
 
     # The HCAL is on the hadronic scale: right on average, different for the two parts.
     contrast = setup.hcal.constant / 0.15
-    h_em = 1 + contrast * (1 - mean_share)
-    h_had = 1 - contrast * mean_share
+    contained = _containment(setup)
+    h_em = (1 + contrast * (1 - mean_share)) / contained[0]
+    h_had = (1 - contrast * mean_share) / contained[1]
     response = np.stack((h_em, h_had), axis=-1)[:, None, :]
     local = np.full((rows, len(stack.frames), 2), np.nan)
     for number, frame in enumerate(stack.frames):

@@ -45,8 +45,9 @@ class Beamline:
     names: tuple[str, ...]
     """Of the surfaces."""
     elements: NDArray[np.float64]
-    """Shape (elements, 6): z, thickness in X0, length (0 = surface), By in T, half gaps x, y.
-    Magnets stand at their entrance."""
+    """Shape (elements, 9): z, thickness in X0, length (0 = surface), By in T, half width, half
+    height, x, y, radius of a hole. Magnets stand at their entrance; a particle outside a magnet's
+    gap is lost, one beside a surface or in its hole crosses no matter."""
     index: NDArray[np.int64]
     """Number of the surface or magnet, shape (elements,)."""
     magnets: int
@@ -62,30 +63,37 @@ class Beamline:
 
 def beamline(setup: Setup) -> Beamline:
     """Everything of a setup that particles cross, sorted along z."""
-    surfaces: list[tuple[float, float, str]] = [
-        (part.z, part.thickness_x0, name)
-        for parts in (setup.counters, setup.stations, setup.passive)
-        for name, part in parts.items()
+    wide = (np.inf, np.inf, 0.0, 0.0, 0.0)
+    # z, name, thickness, half width, half height, x, y, radius of the hole
+    surfaces: list[tuple[float, str, float, tuple[float, ...]]] = [
+        (p.z, name, p.thickness_x0, wide) for name, p in setup.passive.items()
     ]
-    surfaces.append((setup.ecal.z, 0.0, "ecal"))
+    for name, station in setup.stations.items():
+        half = station.half_width
+        where = (half, half, station.x, station.y, 0.0)
+        surfaces.append((station.z, name, station.thickness_x0, where))
+    for name, c in setup.counters.items():
+        where = (c.width / 2, c.height / 2, c.x, c.y, c.hole / 2)
+        surfaces.append((c.z, name, c.thickness_x0, where))
+    surfaces.append((setup.ecal.z, "ecal", 0.0, wide))
     if setup.veto:
-        surfaces.append((setup.veto.z, 0.0, "veto"))
+        surfaces.append((setup.veto.z, "veto", 0.0, wide))
     surfaces.sort()
-    rows = [(z, t, 0.0, 0.0, 0.0, 0.0, i) for i, (z, t, _) in enumerate(surfaces)]
+    rows = [(z, t, 0.0, 0.0, *where, i) for i, (z, _, t, where) in enumerate(surfaces)]
     magnets = sorted(setup.magnets.values(), key=lambda m: m.z)
     rows += [
-        (m.start, 0.0, m.length, m.field, m.gap_x / 2, m.gap_y / 2, i)
+        (m.start, 0.0, m.length, m.field, m.gap_x / 2, m.gap_y / 2, 0.0, 0.0, 0.0, i)
         for i, m in enumerate(magnets)
     ]
     rows.sort()
-    table = np.array([row[:6] for row in rows])
+    table = np.array([row[:9] for row in rows])
     return Beamline(
-        names=tuple(name for _, _, name in surfaces),
+        names=tuple(name for _, name, _, _ in surfaces),
         elements=table,
-        index=np.array([row[6] for row in rows], dtype=np.int64),
+        index=np.array([row[9] for row in rows], dtype=np.int64),
         magnets=len(magnets),
         magnets_end=max((m.end for m in magnets), default=-np.inf),
-        z=np.array([z for z, _, _ in surfaces]),
+        z=np.array([z for z, *_ in surfaces]),
     )
 
 
@@ -230,6 +238,11 @@ def _propagate(
             paths[2, row, number] = tx
             paths[3, row, number] = ty
             if q == 0 or thickness == 0.0:
+                continue
+            dx, dy = x - elements[e, 6], y - elements[e, 7]
+            if abs(dx) > elements[e, 4] or abs(dy) > elements[e, 5]:
+                continue
+            if dx * dx + dy * dy < elements[e, 8] ** 2:
                 continue
             beta = p / np.sqrt(p * p + mass * mass)
             angle = 0.0136 / (beta * p) * np.sqrt(thickness) * (1 + 0.038 * np.log(thickness))

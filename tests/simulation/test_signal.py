@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from na64reco.darksector.strahlung import dsigma_dx, x_limits
+from na64reco.simulation.signal import sample_x
+
+
+@pytest.mark.parametrize("mass", [0.002, 0.0167, 0.3])
+def test_sampling_follows_the_spectrum(rng, mass):
+    x = sample_x(rng, 200_000, model="dark-photon", mass=mass, energy=100.0)
+    low, high = x_limits(mass, 100.0)
+    assert low <= x.min() <= x.max() <= high
+
+    def integral(a, b):
+        # In log(1 - x), where the spectrum is smooth.
+        value, _ = quad(
+            lambda t: dsigma_dx(np.array(1 - np.exp(t)), mass, 100.0) * np.exp(t),
+            np.log(1 - b),
+            np.log(1 - a),
+            limit=400,
+        )
+        return value
+
+    whole = integral(low, high * (1 - 1e-12))
+    for cut in (0.5, 0.9):
+        expected = integral(cut, high * (1 - 1e-12)) / whole
+        assert (x > cut).mean() == pytest.approx(expected, abs=0.005)
+
+
+def test_unknown_model(rng):
+    with pytest.raises(ValueError, match=r"no signal model 'dark-foton'.*'dark-photon'"):
+        sample_x(rng, 1, model="dark-foton", mass=0.01, energy=100.0)
