@@ -100,7 +100,7 @@ def skim_columns(
     good = [f for f in facts if isinstance(f, FileFacts)]
     names: set[str] = set()
     for found in good:
-        needed = processor.needed_columns(found.fields)
+        needed = processor.needed_columns(found.scalars)
         names |= set(needed if needed is not None else COLUMNS)
     if not any(found.simulated for found in good):
         names = {name for name in names if not name.startswith("mc.")}

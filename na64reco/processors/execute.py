@@ -41,6 +41,7 @@ __all__ = [
     "probe_files",
     "process_chunk",
     "process_files",
+    "release",
 ]
 
 BAD_FILE = (FileFormatError, DataError, MappingError)
@@ -150,12 +151,28 @@ def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> 
         events = open_events(
             chunk.path, mapping=mapping, entry_start=chunk.start, entry_stop=chunk.stop
         )
-        return processor.reduce(events, source=chunk.path, entry=chunk.start)
+        try:
+            return processor.reduce(events, source=chunk.path, entry=chunk.start)
+        finally:
+            release(events)
     except BAD_FILE as error:
         return BadFile.of(error, chunk.path)
     except Exception as error:
         error.add_note(f"in entries {chunk.start} to {chunk.stop} of {chunk.path}")
         raise
+
+
+def release(events: Any) -> None:
+    """Close the file of events that nobody needs any more, and drop what uproot cached of it.
+
+    A tree and its file refer to each other: until Python looks for such circles, some chunks
+    later, the arrays and the pages of the mapped file would stay in memory.
+    """
+    handle = events.attrs["@events_factory"].file_handle
+    cache = handle.file.array_cache
+    if cache is not None:
+        cache.clear()
+    handle.close()
 
 
 def probe_file(mapping: Any, file: InputFile) -> FileFacts | BadFile:

@@ -11,6 +11,7 @@ import yaml
 
 from na64reco.errors import OutputExistsError
 from na64reco.events import open_events, read_scalar
+from na64reco.processors.execute import release
 from na64reco.processors.probe import FileFacts, probe
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def catalogue(
         facts = probe(file, mapping=mapping)
         events = open_events(file.path, mapping=mapping)
         run, spill = read_scalar(events, "run"), read_scalar(events, "spill")
+        release(events)
         pairs = np.unique((run.astype(np.uint64) << np.uint64(32)) | spill.astype(np.uint64))
         runs = tuple(int(r) for r in np.unique(run))
         entries.append(CatalogueEntry(file.dataset, file.path, facts, runs, len(pairs)))

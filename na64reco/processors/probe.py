@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from na64reco.errors import FileFormatError
-from na64reco.events import open_events, open_file
+from na64reco.events import open_file
 from na64reco.events.schema import TREE
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ class FileFacts:
     format: Literal["ttree", "rntuple"]
     branches: tuple[str, ...]
     """As they are named in the file."""
-    fields: tuple[str, ...]
-    """Scalars and collections by their names in the schema, after the mapping."""
+    scalars: tuple[str, ...]
+    """The branches and what the mapping makes of them; all scalars of the schema are here."""
 
     @property
     def simulated(self) -> bool:
         """Whether it holds the truth of a simulation (MC_process)."""
-        return "MC_process" in self.fields
+        return "MC_process" in self.scalars
 
 
 def checksum(path: str | Path) -> str:
@@ -67,14 +67,18 @@ def probe(file: InputFile, *, mapping: Any = None) -> FileFacts:
     with open_file(file.path, tree=tree) as opened:
         entries, branches, kind = opened.entries, opened.branches, opened.format
     _compare(file, "entries", file.entries, entries, "events")
-    events = open_events(file.path, mapping=mapping, entry_stop=1)
+    if mapping is not None:
+        mapping.check(branches, source=file.path)
+    if not entries:
+        msg = f"{file.path}: {tree!r} holds no events. Leave the file out, or make it again."
+        raise FileFormatError(msg)
     return FileFacts(
         entries=entries,
         size=size,
         sha256=sha256,
         format=kind,
         branches=branches,
-        fields=tuple(events.fields),
+        scalars=tuple({**dict.fromkeys(branches), **(mapping.scalars if mapping else {})}),
     )
 
 

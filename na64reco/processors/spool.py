@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Spool"]
 
+MEMORY = 64_000_000
+"""Bytes that are kept in memory by default."""
+
 
 class Spool:
     """Blocks of columns in the order in which they were added.
@@ -29,9 +32,9 @@ class Spool:
         Bytes to keep in memory.
     """
 
-    def __init__(self, folder: Path, *, limit: int = 64_000_000) -> None:
+    def __init__(self, folder: Path, *, limit: int | None = None) -> None:
         self._folder = folder
-        self._limit = limit
+        self._limit = MEMORY if limit is None else limit
         self._files: list[Path] = []
         self._memory: list[dict[str, NDArray[Any]]] = []
         self._bytes = 0

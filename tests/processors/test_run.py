@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import numpy as np
+import psutil
 import pytest
 import uproot
 
@@ -216,6 +218,28 @@ def test_an_unknown_run_names_the_gap(tmp_path, selection_path, truths, write_fi
     with pytest.raises(ConditionsError, match="7500"):
         run(selection_path, path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_files_are_closed_and_unmapped_without_the_garbage_collector(
+    tmp_path, selection_path, data_files
+):
+    gc.collect()
+    gc.disable()
+    try:
+        run(selection_path, data_files, tmp_path / "out", chunk_size=100)
+        mapped = {m.path for m in psutil.Process().memory_maps()}
+    finally:
+        gc.enable()
+    assert not mapped & {str(p) for p in data_files}
+
+
+def test_selected_events_beyond_the_limit_go_through_the_disk(
+    tmp_path, selection_path, data_files, reference, monkeypatch
+):
+    monkeypatch.setattr("na64reco.processors.spool.MEMORY", 1000)
+    report = run(selection_path, data_files, tmp_path / "out", chunk_size=100)
+    assert content(report.out) == content(reference.out)
+    assert not (report.out / ".spool").exists()
 
 
 def test_a_mapping_of_files_is_a_fileset(tmp_path, selection_path, data_files):
