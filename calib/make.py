@@ -48,12 +48,12 @@ ROTATION_ERROR = 0.05
 """rms, mrad."""
 
 # GeV; a cell's in-time energy below counts as 0. The HCAL's is the analyses' [pub].
-THRESHOLDS = {"prs": 0.02, "ecal": 0.1, "hcal": 0.2, "vhcal": 0.2}
+THRESHOLDS = {"prs": 0.01, "ecal": 0.01, "hcal": 0.2, "vhcal": 0.2}
 SRD_THRESHOLD = 0.0005
 VETO_THRESHOLD = 0.001
 COUNTER_THRESHOLD = 0.0001
-STRIP_RESOLUTION = 0.09
-"""mm, Micromegas and GEM."""
+STRIP_RESOLUTION = 0.072
+"""mm, Micromegas and GEM: from the pulls of tracks in a simulated run, see resolution.py."""
 
 SECOND_PERIOD = 6150
 """2022: from this run on a second calibration of the central cells is valid."""

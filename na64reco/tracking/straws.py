@@ -24,6 +24,10 @@ __all__ = ["StrawCounts", "StrawHits", "count_straws", "drift_distance", "straw_
 
 _FIELDS: Final = ("station", "projection", "layer", "wire", "time")
 _TYPES: Final = (np.uint8, np.uint8, np.uint8, np.uint16, np.float32)
+_MARGIN: Final = 10.0
+"""ns before t0 and after the longest drift that still count as in time: a track at the wire drifts
+not at all, and the resolution of straw and trigger puts half of its hits before t0. Three times
+3 ns each, assumed."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def straw_hits(hits: Hits, setup: Setup, conditions: Conditions) -> StrawHits:
     position[good] = (wire[good] - middle + k / 2) * tables.pitch[p] + tables.shift[p]
     t0, t_max = tables.t0[p, k], tables.t_max[p, k]
     distance[good] = drift_distance(time[good], t0, t_max, tables.rt[p, k])
-    in_time[good] = (time[good] >= t0) & (time[good] <= t0 + t_max)
+    in_time[good] = (time[good] >= t0 - _MARGIN) & (time[good] <= t0 + t_max + _MARGIN)
     return StrawHits(position, distance, in_time)
 
 
@@ -198,7 +202,7 @@ def _count(  # type: ignore[no-untyped-def]
                 ignored[e] += 1
                 continue
             drift = time[h] - t0[p, layer[h]]
-            if drift < 0.0 or drift > t_max[p, layer[h]]:
+            if drift < -_MARGIN or drift > t_max[p, layer[h]] + _MARGIN:
                 continue
             hits[e] += 1
             stamp[p, 2 * wire[h] + layer[h]] = e

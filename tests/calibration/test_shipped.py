@@ -26,8 +26,8 @@ def test_loads_for_first_middle_and_last_run(name: str) -> None:
         assert run not in found.bad_runs
         # thresholds: [pub] 0.2 GeV for an HCAL cell
         assert (found.hcal.threshold == 0.2).all()
-        assert (found.ecal.threshold[0] == 0.02).all()
-        assert (found.ecal.threshold[1] == 0.1).all()
+        assert (found.ecal.threshold[0] == 0.01).all()
+        assert (found.ecal.threshold[1] == 0.01).all()
 
 
 def errors(found: CellConditions, true: Channels) -> tuple[np.ndarray, np.ndarray]:

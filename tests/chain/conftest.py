@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from na64reco.simulation import write_simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -28,7 +28,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """
     folder = tmp_path_factory.mktemp("chain")
 
-    @cache
+    made: dict[Path, dict[str, Any]] = {}
+
     def make(
         process: str,
         n: int,
@@ -49,6 +50,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
             beam = setup.beam.model_copy(update={"momentum": momentum})
             setup = setup.model_copy(update={"beam": beam, "magnets": magnets})
         path = folder / f"{process}-{n}-{trigger}-{intensity}-{momentum}-{seed}-{name}-{mass}.root"
+        if path in made:
+            return made[path]
         model = "dark-photon" if process == "signal" else None
         write_simulation(
             path,
@@ -61,6 +64,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
             model=model,
             mass=mass,
         )
-        return reconstruct_columns(open_events(path), setup)
+        made[path] = reconstruct_columns(open_events(path), setup)
+        return made[path]
 
     return make
