@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,19 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    say(f"Warning: {message}")
+
+
 class Group(TyperGroup):
     """Commands whose expected errors are messages: exit code 1, nothing else on the screen."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except Na64recoError as error:
             say(f"Error: {error}")
             raise typer.Exit(1) from None

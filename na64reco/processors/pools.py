@@ -51,8 +51,14 @@ class _Serial:
 class _Submitting:
     """On anything with ``submit`` that returns futures."""
 
-    def __init__(self, submit: Callable[..., Any], window: int) -> None:
+    def __init__(
+        self,
+        submit: Callable[..., Any],
+        window: int,
+        broken: tuple[type[Exception], ...] = (BrokenProcessPool,),
+    ) -> None:
         self._submit = submit
+        self._broken = broken
         self._window = window
 
     def ordered(self, function: Callable[..., T], tasks: Iterable[Task]) -> Iterator[tuple[Any, T]]:
@@ -71,7 +77,7 @@ class _Submitting:
                 task, future = waiting.popleft()
                 try:
                     result = future.result()
-                except BrokenProcessPool:
+                except self._broken:
                     held = "\n".join(f"  {_describe(t)}" for t, _ in [(task, future), *waiting])
                     msg = (
                         "A worker process died (killed, or out of memory). One of these was in "
@@ -181,4 +187,6 @@ def _dask_pool(client: Any, workers: int) -> Pool:
         # pure=False: equal arguments may mean a file that has changed on disk.
         return client.submit(function, *arguments, pure=False)
 
-    return _Submitting(submit, window=2 * workers + 1)
+    from distributed import KilledWorker
+
+    return _Submitting(submit, window=2 * workers + 1, broken=(KilledWorker,))

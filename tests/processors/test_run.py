@@ -10,7 +10,13 @@ import psutil
 import pytest
 import uproot
 
-from na64reco.errors import ConditionsError, DataError, OutputExistsError, SelectionError
+from na64reco.errors import (
+    ConditionsError,
+    DataError,
+    MappingError,
+    OutputExistsError,
+    SelectionError,
+)
 from na64reco.processors import resolve_inputs, run
 
 
@@ -240,6 +246,37 @@ def test_selected_events_beyond_the_limit_go_through_the_disk(
     report = run(selection_path, data_files, tmp_path / "out", chunk_size=100)
     assert content(report.out) == content(reference.out)
     assert not (report.out / ".spool").exists()
+
+
+def test_foreign_names_give_the_same(tmp_path, selection_path, data_files, reference):
+    foreign = []
+    for path in (data_files[0], data_files[2]):
+        with uproot.open(path) as file:
+            branches = file["Events"].arrays(library="ak")
+        names = {n: n for n in branches.fields if not n.startswith("n")}
+        names |= {"run": "runNumber", "ECAL_amplitude": "ECAL_adc"}
+        columns = {names[n]: branches[n] for n in names}
+        columns["ECAL_adc"] = columns["ECAL_adc"] / 4
+        foreign.append(tmp_path / path.name)
+        with uproot.recreate(foreign[-1]) as file:
+            tree = file.mktree(
+                "T",
+                {n: array.type.content for n, array in columns.items()},
+                counter_name=lambda branch: "n" + branch.partition("_")[0],
+            )
+            tree.extend(columns)
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text(
+        "tree: T\n"
+        "scalars: {run: runNumber}\n"
+        "collections: {ECAL: {amplitude: {branch: ECAL_adc, factor: 4.0}}}\n"
+    )
+    files = [foreign[0], foreign[1]]
+    own = run(selection_path, [data_files[0], data_files[2]], tmp_path / "own")
+    report = run(selection_path, files, tmp_path / "out", mapping=mapping, chunk_size=300)
+    assert content(report.out) == content(own.out)
+    with pytest.raises(MappingError, match="runNumber"):
+        run(selection_path, data_files[0], tmp_path / "wrong", mapping=mapping)
 
 
 def test_a_mapping_of_files_is_a_fileset(tmp_path, selection_path, data_files):
