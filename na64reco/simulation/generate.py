@@ -30,7 +30,7 @@ from na64reco.simulation.deposits import (
 from na64reco.simulation.detector import Detector, load_detector
 from na64reco.simulation.pulses import pulses
 from na64reco.simulation.secondaries import dimuons, nuclear_interactions, upstream_interactions
-from na64reco.simulation.signal import sample_x
+from na64reco.simulation.signal import missing_share
 from na64reco.simulation.straws import straw_hits
 from na64reco.simulation.strips import strip_hits
 from na64reco.simulation.synchrotron import srd_energies
@@ -43,6 +43,7 @@ from na64reco.simulation.transport import (
     propagate,
 )
 from na64reco.simulation.trigger import COINCIDENCE, beam_trigger, physics_trigger
+from na64reco.units import MeV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +166,8 @@ def simulate(
     run
         Run number; by default the setup's first.
     model, mass
-        For the process ``signal``: model (default ``dark-photon``) and mass in GeV (default 0.01).
+        For the process ``signal``: model (default ``dark-photon``) and mass in **MeV**, as on the
+        command line (default 10).
     truth
         Write ``MC_`` scalars; without them the file passes for data.
     start_event
@@ -209,7 +211,7 @@ def simulate(
         trigger=trigger,
         intensity=nominal,
         model=model or "dark-photon",
-        mass=0.01 if mass is None else mass,
+        mass=(10.0 if mass is None else mass) * MeV,
     )
     return _batches(job, n, seed, setup.runs[0] if run is None else run, truth, start_event)
 
@@ -278,7 +280,7 @@ def _particles(rng: np.random.Generator, job: _Job, events: int) -> _Generated:
     extra: list[Tracks] = [photons]
     of_signal = tracks.primary & (code[tracks.event] == PROCESS_CODES.index("signal"))
     if of_signal.any():
-        x = sample_x(
+        taken = missing_share(
             rng,
             int(of_signal.sum()),
             model=job.model,
@@ -286,10 +288,10 @@ def _particles(rng: np.random.Generator, job: _Job, events: int) -> _Generated:
             energy=setup.beam.momentum,
         )
         share = tracks.share.copy()
-        share[of_signal] = 1 - x
+        share[of_signal] = 1 - taken
         face = job.line.surface("ecal")
         arrived = ~np.isnan(paths.x[of_signal, face])
-        missing[tracks.event[of_signal]] = np.where(arrived, x * paths.momentum[of_signal], 0)
+        missing[tracks.event[of_signal]] = np.where(arrived, taken * paths.momentum[of_signal], 0)
         tracks = tracks.with_(share=share)
     for name, make in (("dimuon", dimuons),):
         chosen = code[tracks.event] == PROCESS_CODES.index(name)

@@ -73,7 +73,7 @@ def write_simulation(
     }
     if process == "signal":
         metadata["model"] = model or "dark-photon"
-        metadata["mass_GeV"] = f"{0.01 if mass is None else mass:g}"
+        metadata["mass_MeV"] = f"{10.0 if mass is None else mass:g}"
     done = 0
     with EventWriter(
         path,

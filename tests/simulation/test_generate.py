@@ -135,15 +135,15 @@ def test_hadron_runs_have_hadron_pile_up(events, dense, detector):
 
 
 def test_signal_takes_its_energy_away(events, dense, detector):
-    batch = events("signal", 2000, mass=0.1)
+    batch = events("signal", 2000, mass=100.0)
     ecal = dense(batch, "ECAL", detector.ecal).sum(axis=(1, 2, 3))
     total = ecal + batch.scalars["MC_missing_energy"]
     good = np.abs(total - 100) < 12
     assert good.mean() > 0.97
     assert total[good].mean() == pytest.approx(100, rel=0.01)
-    # The spectrum rises towards x = 1.
+    # Electrons have lost a part of their energy before; most of the rest is taken.
     missing = batch.scalars["MC_missing_energy"]
-    assert (missing > 50).mean() > 0.8
+    assert 0.4 < (missing > 50).mean() < 0.8
 
 
 def test_upstream_events_fire_many_straws(events):
@@ -198,10 +198,10 @@ def test_positrons_of_an_electron_beam_keep_their_path(setup):
         (("electron", 1), {"intensity": -1.0}, r"must not be negative.*intensity=-1"),
         (
             ("pion", 1),
-            {"mass": 0.1},
+            {"mass": 10.0},
             r"model and mass belong to the process 'signal', not to 'pion'",
         ),
-        (("signal", 1), {"mass": 200.0}, r"cannot radiate a mass of 200"),
+        (("signal", 1), {"mass": 2e5}, r"cannot radiate a mass of 200"),
         (("signal", 1), {"model": "axion"}, r"no signal model 'axion'"),
     ],
 )
