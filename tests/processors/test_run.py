@@ -269,14 +269,17 @@ def test_foreign_names_give_the_same(tmp_path, selection_path, data_files, refer
     mapping.write_text(
         "tree: T\n"
         "scalars: {run: runNumber}\n"
-        "collections: {ECAL: {amplitude: {branch: ECAL_adc, factor: 4.0}}}\n"
+        "collections:\n"
+        "  ECAL: {section: ECAL_section, ix: ECAL_ix, iy: ECAL_iy, time: ECAL_time,\n"
+        "         amplitude: {branch: ECAL_adc, factor: 4.0}}\n"
     )
     files = [foreign[0], foreign[1]]
     own = run(selection_path, [data_files[0], data_files[2]], tmp_path / "own")
     report = run(selection_path, files, tmp_path / "out", mapping=mapping, chunk_size=300)
     assert content(report.out) == content(own.out)
+    mapping.write_text(mapping.read_text().replace("runNumber", "runNumbr"))
     with pytest.raises(MappingError, match="runNumber"):
-        run(selection_path, data_files[0], tmp_path / "wrong", mapping=mapping)
+        run(selection_path, files, tmp_path / "wrong", mapping=mapping)
 
 
 def test_a_mapping_of_files_is_a_fileset(tmp_path, selection_path, data_files):
