@@ -23,8 +23,7 @@ $(VENV)/.test: pyproject.toml $(VENV)/.base
 	@touch $@
 
 demo: $(VENV)/.base
-	$(BIN)/na64reco run electron-invisible-2022 data_samples/physics.root data_samples/signal.root \
-	    -o out/demo --overwrite
+	$(BIN)/na64reco run electron-invisible-2022 data_samples/fileset.yaml -o out/demo --overwrite
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -80,12 +80,18 @@ def measure() -> dict[str, Any]:
         run_chain(short, out)  # compile
         read_branches(short, branches)
         pairs = [
-            (cpu_seconds(lambda: run_chain(short, out)), cpu_seconds(lambda: read_branches(short, branches)))
+            (
+                cpu_seconds(lambda: run_chain(short, out)),
+                cpu_seconds(lambda: read_branches(short, branches)),
+            )
             for _ in range(REPEATS)
         ]
         chain = statistics.median(p[0] for p in pairs)
         reading = statistics.median(p[1] for p in pairs)
-        memory = {"events": [EVENTS, 4 * EVENTS], "peak_MB": [peak_memory(short), peak_memory(long)]}
+        memory = {
+            "events": [EVENTS, 4 * EVENTS],
+            "peak_MB": [peak_memory(short), peak_memory(long)],
+        }
         return {
             "events": EVENTS,
             "branches_read": len(branches),

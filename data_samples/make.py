@@ -46,9 +46,9 @@ FOREIGN_HITS = {
 
 
 def commands() -> list[str]:
-    """The lines that start with `na64reco simulate` in README.md."""
+    """The commands that README.md lists."""
     text = (HERE / "README.md").read_text(encoding="utf-8")
-    return re.findall(r"^ +(na64reco simulate .*)$", text, flags=re.MULTILINE)
+    return re.findall(r"^ +(na64reco (?:simulate|catalogue) .*)$", text, flags=re.MULTILINE)
 
 
 def write_foreign(source: Path, target: Path, events: int) -> None:
@@ -70,6 +70,7 @@ def write_foreign(source: Path, target: Path, events: int) -> None:
 
 
 def main() -> None:
+    """Remake all samples."""
     program = Path(sys.executable).with_name("na64reco")
     for command in commands():
         print(command, flush=True)

@@ -23,7 +23,7 @@ __all__ = ["CatalogueEntry", "as_fileset", "catalogue", "check_absent", "write_c
 
 _HEADER = """\
 # Input files of na64reco (`na64reco catalogue`): checked whenever a file is opened.
-# coffea reads this form too: {dataset: {files: {path: facts}}}.
+# coffea reads this form too: {dataset: {files: {path: facts}}}. Paths count from this folder.
 """
 
 
@@ -67,13 +67,18 @@ def catalogue(
     return tuple(entries)
 
 
-def as_fileset(entries: tuple[CatalogueEntry, ...]) -> dict[str, Any]:
-    """``{dataset: {treename:, files: {absolute path: facts}}}``."""
+def as_fileset(
+    entries: tuple[CatalogueEntry, ...], *, folder: Path | None = None
+) -> dict[str, Any]:
+    """``{dataset: {treename:, files: {path: facts}}}``.
+
+    Paths are absolute, but for files in ``folder`` or below it, where the catalogue will stand:
+    such a folder can be moved as a whole.
+    """
     content: dict[str, Any] = {}
     for entry in entries:
         dataset = content.setdefault(entry.dataset, {"treename": "Events", "files": {}})
-        remote = "://" in entry.path
-        dataset["files"][entry.path if remote else str(Path(entry.path).resolve())] = {
+        dataset["files"][_written_path(entry.path, folder)] = {
             "object_path": "Events",
             "entries": entry.facts.entries,
             "num_entries": entry.facts.entries,
@@ -86,6 +91,15 @@ def as_fileset(entries: tuple[CatalogueEntry, ...]) -> dict[str, Any]:
             "branches": list(entry.facts.branches),
         }
     return content
+
+
+def _written_path(path: str, folder: Path | None) -> str:
+    if "://" in path:
+        return path
+    full = Path(path).resolve()
+    if folder is not None and full.is_relative_to(folder.resolve()):
+        return str(full.relative_to(folder.resolve()))
+    return str(full)
 
 
 def check_absent(path: Path, *, overwrite: bool) -> None:
@@ -108,6 +122,11 @@ def write_catalogue(
     check_absent(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    text = yaml.safe_dump(as_fileset(entries), sort_keys=False, default_flow_style=None, width=100)
+    text = yaml.safe_dump(
+        as_fileset(entries, folder=path.parent),
+        sort_keys=False,
+        default_flow_style=None,
+        width=100,
+    )
     partial.write_text(_HEADER + text, encoding="utf-8")
     partial.replace(path)
