@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from na64reco.cli.common import progress_bar, say
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["simulate_command"]
+
+
+@contextmanager
+def _wrong_values() -> Iterator[None]:
+    """Values that the simulation refuses are wrong usage, not a bug."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def simulate_command(  # noqa: PLR0917 - the options of the command
@@ -51,6 +64,10 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
     run: Annotated[
         int | None, typer.Option(min=0, help="Run number; default: the first of the setup.")
     ] = None,
+    start_event: Annotated[
+        int,
+        typer.Option(min=0, help="Number of the first event; a run's files must not share any."),
+    ] = 1,
     format: Annotated[  # noqa: A002 - the name of the option
         Literal["ttree", "rntuple"], typer.Option(help="Container of the events.")
     ] = "ttree",
@@ -65,7 +82,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
         bool, typer.Option(help="Write the truth (MC_ branches); without it the file is as data.")
     ] = True,
     model: Annotated[str | None, typer.Option(help="Model of the signal.")] = None,
-    mass: Annotated[float | None, typer.Option(min=0.0, help="Mass of the mediator, GeV.")] = None,
+    mass: Annotated[float | None, typer.Option(min=0.0, help="Mass of the mediator, MeV.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there.")
     ] = False,
@@ -76,7 +93,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
 
     na64reco simulate 2022-electron electron -n 10000 --seed 1 --trigger beam -o calibration.root
 
-    na64reco simulate 2022-electron signal -n 5000 --seed 7 --mass 0.01 -o signal.root
+    na64reco simulate 2022-electron signal -n 5000 --seed 7 --mass 10 -o signal.root
     """
     if waveforms:
         msg = "Raw waveforms cannot be simulated yet; leave --waveforms out."
@@ -84,7 +101,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
     from na64reco.setup import load_setup
     from na64reco.simulation import write_simulation
 
-    with progress_bar("Events", "events") as progress:
+    with progress_bar("Events", "events") as progress, _wrong_values():
         written = write_simulation(
             out,
             load_setup(setup),
@@ -94,6 +111,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
             trigger=trigger,
             intensity=intensity,
             run=run,
+            start_event=start_event,
             format=format,
             compression=compression,
             truth=truth,

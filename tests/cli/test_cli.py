@@ -188,6 +188,16 @@ def test_simulate_refuses_to_overwrite_and_repeats_itself(command, sample, tmp_p
         assert not [b for b in file["Events"].keys() if b.startswith("MC_")]  # noqa: SIM118
 
 
+def test_values_that_the_simulation_refuses_are_wrong_usage(command, tmp_path):
+    done = command(
+        *("simulate", "2022-electron", "signal", "-n", 5, "--model", "dark-foton"),
+        *("-o", tmp_path / "x.root"),
+    )
+    assert done.exit_code == 2
+    assert "Did you mean 'dark-photon'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_inspect(command, sample, tmp_path, parse):
     done = command("inspect", sample / "mc.root", "--setup", "2022-electron", "--json")
     assert done.exit_code == 0, done.output

@@ -42,6 +42,16 @@ def make_bad(tmp_path, truths, batch_of, data_files):
         if kind == "truncated":
             content = data_files[0].read_bytes()
             path.write_bytes(content[: len(content) // 2])
+        elif kind == "scrambled":
+            with EventWriter(path) as writer:
+                writer.write(batch)
+            content = bytearray(path.read_bytes())
+            begin, end = len(content) // 5, 3 * len(content) // 5
+            content[begin:end] = np.random.default_rng(1).bytes(end - begin)
+            path.write_bytes(content)
+        elif kind == "no_events":
+            with EventWriter(path, scalars=list(batch.scalars)) as writer:
+                pass
         elif kind == "empty":
             path.touch()
         elif kind == "text":
@@ -72,6 +82,8 @@ BAD = {
     "missing": (FileFormatError, "There is no file", None),
     "truncated": (FileFormatError, "is truncated", None),
     "empty": (FileFormatError, r"is empty \(0 bytes\)", None),
+    "scrambled": (FileFormatError, "cannot be read; the file is damaged", 333),
+    "no_events": (FileFormatError, "holds no events", None),
     "text": (FileFormatError, "is not a ROOT file", None),
     "no_tree": (FileFormatError, "there is no 'Events' in this file", None),
     "no_branch": (FileFormatError, "HCAL", 333),
@@ -121,7 +133,7 @@ def test_bad_files_leave_no_trace_and_are_accounted_for(
     ]
     assert np.array_equal(events[0]["event"], events[1]["event"])
     record = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert record["files"] == {"given": 13, "read": 3, "skipped": 10}
+    assert record["files"] == {"given": 15, "read": 3, "skipped": 12}
     # How many events a file that does not open would hold, nobody knows.
     assert record["events"] == {"in_files": None, "read": 1533, "skipped": None}
     by_name = {f["path"].rpartition("/")[2].removesuffix(".root"): f for f in record["inputs"]}

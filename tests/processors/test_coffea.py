@@ -61,6 +61,15 @@ def test_runner_on_dask(selection_path, expected):
         compare(runner(fileset, SelectionProcessor(selection_path)), datasets)
 
 
+def test_it_takes_events_from_anywhere(selection_path, data_files, expected):
+    from na64reco.events import open_events
+
+    work = SelectionProcessor(selection_path)
+    outputs = [work.process(open_events(path)) for path in data_files]
+    assert [set(output) for output in outputs] == [{"events"}] * 3
+    assert sum(o["events"]["cutflow"] for o in outputs) == expected[1]["data"].cutflow
+
+
 def test_it_can_be_pickled(selection_path):
     before = SelectionProcessor(selection_path, columns=["ecal.x"])
     after = pickle.loads(pickle.dumps(before))

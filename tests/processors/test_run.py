@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 
+import distributed
 import numpy as np
 import psutil
 import pytest
@@ -122,6 +123,18 @@ def test_dask_gives_the_same(tmp_path, selection_path, data_files, reference):
     report = run(
         selection_path, data_files, tmp_path / "out", executor="dask", workers=2, chunk_size=400
     )
+    assert content(report.out) == content(reference.out)
+
+
+def test_a_running_dask_scheduler_gives_the_same(tmp_path, selection_path, data_files, reference):
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        report = run(
+            *(selection_path, data_files, tmp_path / "out"),
+            executor="dask",
+            scheduler=cluster.scheduler_address,
+        )
     assert content(report.out) == content(reference.out)
 
 
