@@ -7,7 +7,8 @@ misalignments (`load_detector`), shower profiles and random draws are its own.
 from __future__ import annotations
 
 from na64reco.simulation.detector import Detector, load_detector
-from na64reco.simulation.generate import PROCESSES, at_momentum, simulate
+from na64reco.simulation.generate import at_momentum, simulate
+from na64reco.simulation.processes import PROCESSES
 from na64reco.simulation.signal import MODELS
 from na64reco.simulation.write import write_simulation
 

@@ -8,7 +8,6 @@ For the physics trigger the counters are looked at first, then the ECAL energies
 time, and only what remains is followed through all detectors.
 """
 
-# ruff: noqa: PLR0917 - kernels take flat arrays
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,31 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from na64reco.errors import SetupError, did_you_mean
-from na64reco.events.columns import EventBatch, Hits
-from na64reco.events.schema import PROCESSES as PROCESS_CODES
+from na64reco.events.columns import EventBatch
 from na64reco.events.schema import TRIGGER_BITS
-from na64reco.simulation.beam import beam_composition, pile_up, primaries
-from na64reco.simulation.deposits import (
-    COUNTERS,
-    Calorimetry,
-    calorimeter_energies,
-    counter_energies,
-)
+from na64reco.simulation.deposits import Calorimetry, calorimeter_energies, counter_energies
 from na64reco.simulation.detector import Detector, load_detector
-from na64reco.simulation.pulses import pulses
-from na64reco.simulation.secondaries import dimuons, nuclear_interactions, upstream_interactions
-from na64reco.simulation.signal import missing_share
-from na64reco.simulation.straws import straw_hits
-from na64reco.simulation.strips import strip_hits
-from na64reco.simulation.synchrotron import srd_energies
-from na64reco.simulation.tracks import ELECTRON, KINDS, Tracks
-from na64reco.simulation.transport import (
-    Beamline,
-    Paths,
-    beamline,
-    bremsstrahlung_photons,
-    propagate,
-)
+from na64reco.simulation.processes import PROCESSES, Generated, Source, follow
+from na64reco.simulation.readout import read_out
+from na64reco.simulation.transport import beamline
 from na64reco.simulation.trigger import COINCIDENCE, beam_trigger, physics_trigger
 from na64reco.units import MeV
 
@@ -52,24 +33,29 @@ if TYPE_CHECKING:
 
     from na64reco.setup.model import Setup
 
-__all__ = ["PROCESSES", "TriggerMode", "at_momentum", "simulate"]
+__all__ = ["TriggerMode", "at_momentum", "simulate"]
 
 TriggerMode = Literal["physics", "beam", "none"]
 
-PROCESSES = (*PROCESS_CODES, "beam")
-"""What can be simulated; `beam` is everything at its rate."""
-
 EVENTS_PER_SPILL = 4000
 """Recorded events of a spill, assumed."""
-
-RARE = {"dimuon": 2e-5, "upstream": 2e-4}
-"""Share of the electrons in the process `beam` that undergo each, assumed."""
 
 _BATCH = {"none": 4000, "beam": 4000, "physics": 20_000}
 """Beam particles per batch by trigger."""
 
 _HOPELESS = 200
 """After so many batches without any trigger the simulation gives up."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What stays the same in all batches."""
+
+    source: Source
+    detector: Detector
+    trigger: TriggerMode
+    run: int
+    truth: bool
 
 
 def at_momentum(setup: Setup, momentum: float) -> Setup:
@@ -87,48 +73,6 @@ def _scale_magnets(setup: Setup, factor: float) -> Setup:
         for name, magnet in setup.magnets.items()
     }
     return setup.model_copy(update={"magnets": magnets})
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """What stays the same in all batches."""
-
-    setup: Setup
-    detector: Detector
-    line: Beamline
-    process: str
-    trigger: TriggerMode
-    intensity: float
-    model: str
-    mass: float
-    """GeV."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Generated:
-    """Particles of a batch and where they went."""
-
-    tracks: Tracks
-    paths: Paths
-    code: NDArray[np.uint8]
-    """Process by event."""
-    missing: NDArray[np.float64]
-    """GeV by event."""
-    pileup: NDArray[np.int64]
-    """Other beam particles by event."""
-
-    def take(self, events: NDArray[np.bool_]) -> _Generated:
-        """Events by mask, numbered anew."""
-        rows = events[self.tracks.event]
-        tracks = self.tracks.take(rows)
-        number = np.cumsum(events) - 1
-        return _Generated(
-            tracks.with_(event=number[tracks.event]),
-            self.paths.take(rows),
-            self.code[events],
-            self.missing[events],
-            self.pileup[events],
-        )
 
 
 def simulate(
@@ -203,36 +147,40 @@ def simulate(
         raise ValueError(msg)
     charge = {"electron": -1, "positron": 1}.get(process, setup.beam.charge)
     setup = _scale_magnets(setup, charge * setup.beam.charge)
-    job = _Job(
+    source = Source(
         setup=setup,
-        detector=load_detector(setup),
         line=beamline(setup),
         process=process,
-        trigger=trigger,
         intensity=nominal,
         model=model or "dark-photon",
         mass=(10.0 if mass is None else mass) * MeV,
     )
-    return _batches(job, n, seed, setup.runs[0] if run is None else run, truth, start_event)
+    job = _Job(
+        source=source,
+        detector=load_detector(setup),
+        trigger=trigger,
+        run=setup.runs[0] if run is None else run,
+        truth=truth,
+    )
+    return _batches(job, n, seed=seed, start_event=start_event)
 
 
-def _batches(
-    job: _Job, n: int, seed: int, run: int, truth: bool, start_event: int
-) -> Iterator[EventBatch]:
+def _batches(job: _Job, n: int, *, seed: int, start_event: int) -> Iterator[EventBatch]:
+    process = job.source.process
     made = number = empty = 0
     size = _BATCH[job.trigger]
     while made < n:
-        key = (PROCESSES.index(job.process), number)
+        key = (PROCESSES.index(process), number)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         number += 1
-        batch = _batch(rng, job, size, run)
+        batch = _batch(rng, job, size)
         if len(batch) == 0:
             empty += 1
             if empty == _HOPELESS:
                 msg = (
-                    f"{_HOPELESS * size} particles of the process {job.process!r} in the setup "
-                    f"{job.setup.name!r} fired the {job.trigger} trigger not once. Take another "
-                    "trigger ('none' keeps every event), or check the setup's trigger section."
+                    f"{_HOPELESS * size} particles of the process {process!r} in the setup "
+                    f"{job.source.setup.name!r} fired the {job.trigger} trigger not once. Take "
+                    "another trigger ('none' keeps every event), or check the setup's trigger."
                 )
                 raise SetupError(msg)
             continue
@@ -242,99 +190,16 @@ def _batches(
         batch.scalars["event"] = (start_event + index).astype(np.uint64)
         spill = 1 + (start_event - 1 + index) // EVENTS_PER_SPILL
         batch.scalars["spill"] = spill.astype(np.uint32)
-        if not truth:
+        if not job.truth:
             for name in [name for name in batch.scalars if name.startswith("MC_")]:
                 del batch.scalars[name]
         made += len(batch)
         yield batch
 
 
-def _particles(rng: np.random.Generator, job: _Job, events: int) -> _Generated:
-    """Beam particles, pile-up and secondaries of a batch, followed through the setup."""
-    setup, process = job.setup, job.process
-    composition = beam_composition(setup)
-    charge = setup.beam.charge
-    if process in {"pion", "kaon", "proton", "muon"}:
-        composition = {process: 1.0}
-    elif process in {"electron", "positron"}:
-        contamination = {k: v for k, v in composition.items() if k != setup.beam.particle}
-        composition = {process: 1 - sum(contamination.values())} | contamination
-        charge = -1 if process == "electron" else 1
-    code = np.full(events, PROCESS_CODES.index("electron"), dtype=np.uint8)
-    if process == "beam":
-        first, code = _mixed(rng, setup, composition, events)
-    elif process in KINDS:
-        first = primaries(rng, setup, process, events)
-        code[:] = PROCESS_CODES.index(process)
-    else:
-        first = primaries(rng, setup, setup.beam.particle, events)
-        code[:] = PROCESS_CODES.index(process)
-    others = pile_up(
-        rng, setup, events, intensity=job.intensity, composition=composition, charge=charge
-    )
-    tracks = Tracks.join([first, others])
-    paths = propagate(rng, job.line, tracks)
-
-    missing = np.zeros(events)
-    photons = bremsstrahlung_photons(tracks, paths)
-    extra: list[Tracks] = [photons]
-    of_signal = tracks.primary & (code[tracks.event] == PROCESS_CODES.index("signal"))
-    if of_signal.any():
-        taken = missing_share(
-            rng,
-            int(of_signal.sum()),
-            model=job.model,
-            mass=job.mass,
-            energy=setup.beam.momentum,
-        )
-        share = tracks.share.copy()
-        share[of_signal] = 1 - taken
-        face = job.line.surface("ecal")
-        arrived = ~np.isnan(paths.x[of_signal, face])
-        missing[tracks.event[of_signal]] = np.where(arrived, taken * paths.momentum[of_signal], 0)
-        tracks = tracks.with_(share=share)
-    for name, make in (("dimuon", dimuons),):
-        chosen = code[tracks.event] == PROCESS_CODES.index(name)
-        if chosen.any():
-            marked = tracks.with_(primary=tracks.primary & chosen)
-            share, rows = make(rng, setup, job.line, marked, paths)
-            tracks = tracks.with_(share=share)
-            extra.append(rows)
-    chosen = code[tracks.event] == PROCESS_CODES.index("upstream")
-    if chosen.any():
-        marked = tracks.with_(primary=tracks.primary & chosen)
-        z_end, rows = upstream_interactions(rng, setup, job.line, marked, paths)
-        paths.cut(z_end, job.line.z)
-        extra.append(rows)
-    share, rows = nuclear_interactions(rng, setup, job.line, tracks, paths)
-    tracks = tracks.with_(share=share)
-    extra.append(rows)
-
-    added = Tracks.join(extra)
-    parts = [tracks, added]
-    order = np.argsort(np.concatenate([p.event for p in parts]), kind="stable")
-    paths = Paths.join([paths, propagate(rng, job.line, added)], order)
-    count = np.bincount(others.event, minlength=events)
-    return _Generated(Tracks.join(parts), paths, code, missing, count)
-
-
-def _mixed(
-    rng: np.random.Generator, setup: Setup, composition: dict[str, float], events: int
-) -> tuple[Tracks, NDArray[np.uint8]]:
-    """Primaries of all kinds at their rates."""
-    names = [*composition, *RARE]
-    shares = np.array([*composition.values(), *RARE.values()])
-    shares[list(composition).index(setup.beam.particle)] -= sum(RARE.values())
-    drawn = rng.choice(len(names), size=events, p=shares)
-    kinds = [KINDS.get(name, ELECTRON) for name in names]
-    first = primaries(rng, setup, setup.beam.particle, events)
-    codes = np.array([PROCESS_CODES.index(name) for name in names], dtype=np.uint8)
-    return first.with_(kind=np.array(kinds, dtype=np.int8)[drawn]), codes[drawn]
-
-
-def _batch(rng: np.random.Generator, job: _Job, events: int, run: int) -> EventBatch:
-    setup, detector, line = job.setup, job.detector, job.line
-    generated = _particles(rng, job, events)
+def _batch(rng: np.random.Generator, job: _Job, events: int) -> EventBatch:
+    setup, detector, line = job.source.setup, job.detector, job.source.line
+    generated = follow(rng, job.source, events)
     tracks, paths = generated.tracks, generated.paths
     counters = counter_energies(rng, setup, line, tracks, paths)
     beam = beam_trigger(setup, tracks.event, tracks.time, counters, events)
@@ -367,81 +232,27 @@ def _batch(rng: np.random.Generator, job: _Job, events: int, run: int) -> EventB
         late,
         calorimeter_energies(rng, setup, detector, line, tracks.take(late), paths.take(late)),
     )
-    collections = _hits(rng, job, generated, counters, energies)
+    collections = read_out(rng, setup, detector, line, generated, counters, energies)
     bits = physics * TRIGGER_BITS["physics"] + beam * TRIGGER_BITS["beam"]
     if job.trigger == "none":
         bits = bits | TRIGGER_BITS["random"]
     jitter = setup.trigger.master_time_jitter * rng.standard_normal(len(beam))
     scalars: dict[str, NDArray[Any]] = {
-        "run": np.full(len(beam), run, dtype=np.uint32),
+        "run": np.full(len(beam), job.run, dtype=np.uint32),
         "spill": np.zeros(len(beam), dtype=np.uint32),
         "event": np.zeros(len(beam), dtype=np.uint64),
         "trigger": bits.astype(np.uint32),
         "master_time": (setup.trigger.master_time + jitter).astype(np.float32),
     }
-    return EventBatch(scalars | _truth(job, generated, energies), collections)
+    return EventBatch(scalars | _truth(line.surface("ecal"), generated, energies), collections)
 
 
-def _hits(
-    rng: np.random.Generator,
-    job: _Job,
-    generated: _Generated,
-    counters: NDArray[np.float64],
-    energies: Calorimetry,
-) -> dict[str, Hits]:
-    """Hits of all detectors of the setup."""
-    setup, detector, line = job.setup, job.detector, job.line
-    tracks, paths = generated.tracks, generated.paths
-    events = len(generated.code)
-    first = np.searchsorted(tracks.event, np.arange(events + 1))
-
-    def cells(shape: tuple[int, ...], *names: str) -> dict[str, NDArray[np.uint8]]:
-        index = np.indices(shape).reshape(len(shape), -1).astype(np.uint8)
-        return dict(zip(names, index, strict=True))
-
-    found = {
-        "Counter": pulses(
-            rng, detector.counters, first, tracks.time, counters, cells((COUNTERS,), "id")
-        ),
-        "ECAL": pulses(
-            rng,
-            detector.ecal,
-            first,
-            tracks.time,
-            energies.ecal,
-            cells(setup.ecal.shape, "section", "ix", "iy"),
-        ),
-        "HCAL": pulses(
-            rng,
-            detector.hcal,
-            first,
-            tracks.time,
-            energies.hcal,
-            cells(setup.hcal.shape, "module", "ix", "iy"),
-        ),
-    }
-    if setup.srd and detector.srd:
-        srd = srd_energies(rng, setup, tracks, paths)
-        index = cells((setup.srd.modules,), "ix")
-        found["SRD"] = pulses(rng, detector.srd, first, tracks.time, srd, index)
-    if setup.veto and detector.veto:
-        index = cells((2 * setup.veto.bars,), "ix")
-        found["VETO"] = pulses(rng, detector.veto, first, tracks.time, energies.veto, index)
-    for technology, name in (("mm", "MM"), ("gem", "GEM")):
-        if setup.stations_of(technology):
-            found[name] = strip_hits(rng, setup, detector, technology, line, first, tracks, paths)
-    if setup.stations_of("straw"):
-        found["ST"] = straw_hits(rng, setup, detector, line, first, tracks, paths)
-    return found
-
-
-def _truth(job: _Job, generated: _Generated, energies: Calorimetry) -> dict[str, NDArray[Any]]:
+def _truth(face: int, generated: Generated, energies: Calorimetry) -> dict[str, NDArray[Any]]:
     """`MC_` scalars. The ECAL energy is that of the event's own particles, without pile-up."""
     tracks, paths = generated.tracks, generated.paths
     events = len(generated.code)
     own = tracks.time == 0
     primary = np.flatnonzero(tracks.primary)
-    face = job.line.surface("ecal")
     ecal = np.bincount(
         tracks.event[own], weights=energies.ecal[own].sum(axis=(1, 2, 3)), minlength=events
     )
