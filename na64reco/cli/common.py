@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import warnings
@@ -42,6 +43,12 @@ class Group(TyperGroup):
                 return super().invoke(ctx)
         except Na64recoError as error:
             say(f"Error: {error}")
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head`: the application's own business
+                raise
+            where = f"{error.filename}: " if error.filename is not None else ""
+            say(f"Error: {where}{error.strerror or error}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             say("Interrupted. No output was written.")

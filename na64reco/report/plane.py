@@ -194,4 +194,6 @@ def save_plane(
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=130, metadata=metadata)
+        # The places found for the first picture hold for the second; finding them takes longest.
+        figure.set_layout_engine("none")
     return paths

@@ -148,6 +148,15 @@ def test_run_in_json_and_with_more_processes(command, sample, tmp_path, parse):
     assert one["cutflow"]["mc"][0]["total"] == 200
 
 
+def test_a_folder_that_cannot_be_written_is_an_error(command, sample, tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    done = command("run", "electron-invisible-2022", sample / "mc.root", "-o", out)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {tmp_path}/file")
+    assert "Traceback" not in done.stderr
+
+
 def test_skipped_files_are_reported(command, sample, tmp_path, parse):
     broken = tmp_path / "broken.root"
     broken.write_bytes((sample / "mc.root").read_bytes()[:5000])

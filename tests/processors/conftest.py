@@ -48,6 +48,9 @@ class Truth:
     ecal: np.ndarray
     hcal: np.ndarray
 
+    def __getitem__(self, where):
+        return Truth(*(getattr(self, name)[where] for name in self.__dataclass_fields__))
+
     @property
     def in_box(self):
         return (self.ecal < 50) & (self.hcal < 1)

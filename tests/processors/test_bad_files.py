@@ -212,3 +212,17 @@ class TestCatalogue:
         fileset = {"a": {"files": {str(data_files[2]): {key: value}}}}
         with pytest.raises(FileFormatError, match=f"`{key}` should be {value}, found"):
             run(selection_path, fileset, tmp_path / "out")
+
+    def test_a_catalogue_tells_how_many_events_a_lost_file_had(
+        self, tmp_path, selection_path, data_files
+    ):
+        files = {str(p): {"entries": n} for p, n in zip(data_files, (700, 500, 333), strict=True)}
+        files[str(tmp_path / "lost.root")] = {"entries": 4000}
+        fileset = {"a": {"files": files}}
+        report = run(selection_path, fileset, tmp_path / "out", skip_bad_files=True)
+        ledger = report.ledger
+        assert (ledger.events_in_files, ledger.events_read, ledger.events_skipped) == (
+            5533,
+            1533,
+            4000,
+        )

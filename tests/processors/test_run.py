@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import json
+from itertools import pairwise
 
 import distributed
 import numpy as np
 import psutil
 import pytest
 import uproot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from na64reco.errors import (
     ConditionsError,
@@ -104,6 +107,27 @@ def test_the_record_accounts_for_every_event(reference, data_files, truths):
         "low": None,
         "high": None,
     }
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    cuts=st.sets(st.integers(1, 1532), max_size=4),
+    chunk_size=st.integers(150, 1600),
+    formats=st.lists(st.sampled_from(["ttree", "rntuple"]), min_size=5, max_size=5),
+)
+def test_any_split_into_files_and_chunks_gives_the_same(
+    tmp_path_factory, selection_path, joined, reference, write_file, cuts, chunk_size, formats
+):
+    folder = tmp_path_factory.mktemp("split")
+    edges = [0, *sorted(cuts), 1533]
+    files = [
+        write_file(folder / f"{i}.root", joined[start:stop], format=formats[i])
+        for i, (start, stop) in enumerate(pairwise(edges))
+    ]
+    report = run(selection_path, files, folder / "out", chunk_size=chunk_size)
+    assert content(report.out) == content(reference.out)
 
 
 @pytest.mark.parametrize("chunk_size", [41, 500, 10**9])
