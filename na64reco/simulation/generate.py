@@ -6,6 +6,8 @@ triggers, so that the trigger does not change the generated events.
 
 For the physics trigger the counters are looked at first, then the ECAL energies of particles in
 time, and only what remains is followed through all detectors.
+
+Left out: VHCAL and beam momentum stations, raw waveforms, drifts of gains or intensity with time.
 """
 
 from __future__ import annotations
@@ -127,7 +129,8 @@ def simulate(
     ValueError
         For an unknown process, trigger or model, or numbers out of range.
     SetupError
-        If nothing fires the trigger.
+        If the setup has detectors that the simulation lacks (VHCAL, beam momentum stations) or an
+        ECAL without a preshower, or if nothing fires the trigger.
     """
     if process not in PROCESSES:
         msg = f"There is no process {process!r}. {did_you_mean(process, PROCESSES)}"
@@ -145,6 +148,7 @@ def simulate(
     if process != "signal" and (model is not None or mass is not None):
         msg = f"model and mass belong to the process 'signal', not to {process!r}"
         raise ValueError(msg)
+    _refuse_unknown_detectors(setup)
     charge = {"electron": -1, "positron": 1}.get(process, setup.beam.charge)
     setup = _scale_magnets(setup, charge * setup.beam.charge)
     source = Source(
@@ -163,6 +167,23 @@ def simulate(
         truth=truth,
     )
     return _batches(job, n, seed=seed, start_event=start_event)
+
+
+def _refuse_unknown_detectors(setup: Setup) -> None:
+    lacking = [name for name, s in setup.stations.items() if s.technology == "bms"]
+    lacking += ["vhcal"] if setup.vhcal else []
+    if lacking:
+        msg = (
+            f"The simulation does not know these detectors of the setup {setup.name!r}: "
+            f"{', '.join(lacking)}. Leave them out of the setup file."
+        )
+        raise SetupError(msg)
+    if "prs" not in setup.ecal.sections:
+        msg = (
+            f"The ECAL of the setup {setup.name!r} has the sections "
+            f"{', '.join(setup.ecal.sections)}; the trigger needs one named prs."
+        )
+        raise SetupError(msg)
 
 
 def _batches(job: _Job, n: int, *, seed: int, start_event: int) -> Iterator[EventBatch]:

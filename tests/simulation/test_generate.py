@@ -217,3 +217,19 @@ def test_a_trigger_that_never_fires(setup, monkeypatch):
     )
     with pytest.raises(SetupError, match=r"'electron' in the setup '2022-electron' fired the beam"):
         list(simulate(blind, "electron", 1, seed=1, trigger="beam"))
+
+
+def test_detectors_that_are_not_simulated(setup):
+    vhcal = setup.model_copy(update={"vhcal": setup.hcal})
+    with pytest.raises(
+        SetupError, match=r"does not know these detectors .*: vhcal\. Leave them out"
+    ):
+        simulate_one(vhcal)
+    sections = {"front": setup.ecal.sections["prs"], "main": setup.ecal.sections["main"]}
+    ecal = setup.ecal.model_copy(update={"sections": sections})
+    with pytest.raises(SetupError, match=r"sections front, main; the trigger needs one named prs"):
+        simulate_one(setup.model_copy(update={"ecal": ecal}))
+
+
+def simulate_one(setup):
+    return next(simulate(setup, "electron", 1, seed=1, trigger="none"))
