@@ -7,7 +7,7 @@ to end. Three passes, each on what the passes before left over:
 1. at least two hits before and three behind the magnets (x);
 2. one hit before and three behind: with two planes before the magnets, one in twenty-five tracks
    misses one of them. The continuity of the track at the magnet still gives its direction (and a
-   momentum about 1.3 times less precise), but no longer tells a wrong hit, hence only now;
+   momentum 1.3 to 2 times less precise), but no longer tells a wrong hit, hence only now;
 3. two hits before and two behind.
 
 In y: at least one hit before and two behind, and no more than two missing, if such there are.

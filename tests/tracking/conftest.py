@@ -26,24 +26,25 @@ if TYPE_CHECKING:
 
 C = 0.299792458e-3  # GeV/c per T mm
 PROJECTIONS = "XYUV"
-RESOLUTION = {"mm": 0.09, "gem": 0.12}
+RESOLUTION = {"mm": 0.072, "gem": 0.08}
 
 
-def _derivative(s: NDArray[np.float64], b: float) -> NDArray[np.float64]:
+def _derivative(s: NDArray[np.float64], b: float, k: float) -> NDArray[np.float64]:
     tx, ty, qp = s[:, 2], s[:, 3], s[:, 4]
     root = np.sqrt(1 + tx**2 + ty**2)
     bend = -C * qp * root * b
-    return np.stack([tx, ty, bend * (1 + tx**2), bend * tx * ty, 0 * qp], axis=1)
+    loss = np.sign(qp) * k * b**2 * root  # dE/ds = -k E^2 B^2
+    return np.stack([tx, ty, bend * (1 + tx**2), bend * tx * ty, loss], axis=1)
 
 
-def runge_kutta(s: NDArray[np.float64], length: float, b: float, steps: int = 200):
+def runge_kutta(s: NDArray[np.float64], length: float, b: float, steps: int = 200, k: float = 0.0):
     """Through a uniform field By = b over ``length`` mm."""
     h = length / steps
     for _ in range(steps):
-        k1 = _derivative(s, b)
-        k2 = _derivative(s + h / 2 * k1, b)
-        k3 = _derivative(s + h / 2 * k2, b)
-        k4 = _derivative(s + h * k3, b)
+        k1 = _derivative(s, b, k)
+        k2 = _derivative(s + h / 2 * k1, b, k)
+        k3 = _derivative(s + h / 2 * k2, b, k)
+        k4 = _derivative(s + h * k3, b, k)
         s = s + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
     return s
 
@@ -63,10 +64,13 @@ class Truth:
 
 
 class Toy:
-    def __init__(self, setup: Setup, seed: int = 1, material: bool = True) -> None:
+    def __init__(
+        self, setup: Setup, seed: int = 1, material: bool = True, loss: float = 0.0
+    ) -> None:
         self.setup = setup
         self.random = np.random.default_rng(seed)
         self.material = material
+        self.loss = loss
 
     def states(self, n: int, momentum: float, charge: int = -1, spread: float = 0.0):
         """Beam particles at the first plane."""
@@ -119,7 +123,7 @@ class Toy:
                     s[:, 1] - station.y
                 ) * np.sin(angle)
             elif kind == 1:
-                s = runge_kutta(s, what.length, what.field)
+                s = runge_kutta(s, what.length, what.field, k=self.loss)
                 z = what.end
             else:
                 s[:, 2:4] += theta0(what) * np.abs(s[:, 4:]) * self.random.normal(size=(len(s), 2))

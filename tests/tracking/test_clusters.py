@@ -25,7 +25,10 @@ def make_hits(events):
     offsets = np.cumsum([0, *(len(e) for e in events)]).astype(np.int64)
     return Hits(
         offsets,
-        {n: np.array([r[i] for r in rows], t) for i, (n, t) in enumerate(zip(names, types))},
+        {
+            n: np.array([r[i] for r in rows], t)
+            for i, (n, t) in enumerate(zip(names, types, strict=False))
+        },
     )
 
 

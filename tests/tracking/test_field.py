@@ -58,7 +58,7 @@ def test_jacobian_is_the_derivative(length, qp):
 def test_synchrotron_loss_is_155_mev_at_100_gev():
     # Textbook: 1.266 keV E^2 B^2 L with E in GeV, B in T, L in m (Wiedemann, Particle
     # Accelerator Physics): 1.266e-6 * 1e4 * 1.75**2 * 4 GeV = 155.1 MeV.
-    assert SYNCHROTRON_LOSS * 1e4 * 1.75**2 * 4000 == pytest.approx(0.1551, rel=1e-3)
+    assert pytest.approx(0.1551, rel=1e-3) == SYNCHROTRON_LOSS * 1e4 * 1.75**2 * 4000
 
 
 def test_losses_up_to_the_middle_of_each_magnet():
