@@ -14,6 +14,7 @@ import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from na64reco.calibration import NearestConditionsWarning
 from na64reco.errors import (
     ConditionsError,
     DataError,
@@ -261,6 +262,12 @@ def test_an_unknown_run_names_the_gap(tmp_path, selection_path, truths, write_fi
     with pytest.raises(ConditionsError, match="7500"):
         run(selection_path, path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.warns(NearestConditionsWarning, match="7500"):
+        report = run(selection_path, path, tmp_path / "out", nearest_conditions=True)
+    visible = ~truths[2].in_box
+    assert list(report.datasets[0].cutflow.passed) == truths[2].passed(visible=visible)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["options"]["nearest_conditions"] is True
 
 
 def test_files_are_closed_and_unmapped_without_the_garbage_collector(
