@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import hist
     from numpy.typing import NDArray
 
-    from na64reco.processors.execute import BadFile, Ledger
+    from na64reco.processors.execute import BadFile
+    from na64reco.processors.ledger import Ledger
     from na64reco.processors.processor import Result, SelectionProcessor
     from na64reco.processors.skim import SkimWriter
 

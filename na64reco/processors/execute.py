@@ -8,11 +8,13 @@ for any number of workers, and a file that turns out bad in its last chunk leave
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
 from na64reco.processors.intervals import SeenEvents
+from na64reco.processors.ledger import FileOutcome, Ledger
 from na64reco.processors.probe import FileFacts, probe
 from na64reco.processors.processor import (
     Result,
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BadFile",
     "Chunk",
-    "FileOutcome",
-    "Ledger",
     "add_results",
     "probe_files",
     "process_chunk",
@@ -75,68 +75,6 @@ class BadFile:
         """From an exception; the reason names the file."""
         reason = str(error)
         return cls(type(error), reason if path in reason else f"{path}: {reason}")
-
-
-@dataclass(frozen=True)
-class FileOutcome:
-    """What became of one input file."""
-
-    dataset: str
-    path: str
-    status: Literal["read", "skipped"]
-    reason: str | None
-    """Why it was skipped."""
-    entries: int | None
-    """Events in it; None if it could not even be opened."""
-    events_read: int
-    events_skipped: int | None
-    """None where the number of events is unknown."""
-    size: int | None
-    """Bytes."""
-    sha256: str | None
-    simulated: bool | None
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Every input file and what became of it."""
-
-    files: tuple[FileOutcome, ...]
-
-    def __post_init__(self) -> None:
-        for file in self.files:
-            if file.entries is None:
-                balanced = file.events_read == 0 and file.events_skipped is None
-            else:
-                balanced = file.events_read + (file.events_skipped or 0) == file.entries
-            if not balanced:
-                msg = (
-                    f"{file.path}: {file.events_read} events read and {file.events_skipped} "
-                    f"skipped do not make the {file.entries} in the file. Please report this."
-                )
-                raise AssertionError(msg)
-
-    @property
-    def skipped(self) -> tuple[FileOutcome, ...]:
-        """The files that do not count."""
-        return tuple(f for f in self.files if f.status == "skipped")
-
-    @property
-    def events_read(self) -> int:
-        """Events that count."""
-        return sum(f.events_read for f in self.files)
-
-    @property
-    def events_skipped(self) -> int | None:
-        """Events in skipped files; None if one of them could not even be opened."""
-        numbers = [f.events_skipped for f in self.files]
-        return None if None in numbers else sum(n for n in numbers if n is not None)
-
-    @property
-    def events_in_files(self) -> int | None:
-        """All events; None if a file could not be opened."""
-        numbers = [f.entries for f in self.files]
-        return None if None in numbers else sum(n for n in numbers if n is not None)
 
 
 def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result | BadFile:
@@ -273,6 +211,8 @@ class _Book:
         self._accept = accept
         self._spool = spool
         self._skip = skip_bad_files
+        numbers = (f.entries if isinstance(f, FileFacts) else 0 for f in facts)
+        self._before = tuple(accumulate(numbers, initial=0))
         self._bad: dict[int, str] = {
             i: found.reason for i, found in enumerate(facts) if isinstance(found, BadFile)
         }
@@ -282,7 +222,7 @@ class _Book:
 
     def entries_before(self, file: int) -> int:
         """Events in the readable files before this one."""
-        return sum(f.entries for f in self._facts[:file] if isinstance(f, FileFacts))
+        return self._before[file]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """All chunks in order, without those of files that are known to be bad by then."""

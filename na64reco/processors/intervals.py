@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    _Numbers = NDArray[np.uint64]
+
 __all__ = ["EventIntervals", "SeenEvents", "intervals_of"]
 
 
@@ -88,9 +90,9 @@ def intervals_of(
 class SeenEvents:
     """All events of a dataset so far; finds the first that comes again in another file."""
 
-    _by_run: dict[int, list[tuple[NDArray[np.uint64], NDArray[np.uint64], str]]] = field(
-        default_factory=dict
-    )
+    _sources: list[str] = field(default_factory=list)
+    _by_run: dict[int, tuple[_Numbers, _Numbers, NDArray[np.intp]]] = field(default_factory=dict)
+    """Run: first, last and position in `_sources` of disjoint intervals in ascending order."""
 
     def add(self, new: EventIntervals) -> None:
         """Register a file.
@@ -102,24 +104,34 @@ class SeenEvents:
         """
         parts = {run: self._part(new, run) for run in new.runs}
         for run, (first, last) in parts.items():
-            for known_first, known_last, source in self._by_run.get(run, ()):
-                # The last known interval that starts at or before each new one's end.
-                where = np.searchsorted(known_first, last, side="right") - 1
-                hit = np.flatnonzero((where >= 0) & (known_last[np.maximum(where, 0)] >= first))
-                if len(hit):
-                    one = int(hit[0])
-                    event = max(int(first[one]), int(known_first[where[one]]))
-                    msg = (
-                        f"Event {event} of run {run} is both in {source} and in {new.source}. "
-                        "An event counts once in a dataset: leave one of the files out, or put "
-                        "them into different datasets."
-                    )
-                    raise DataError(msg)
+            if run not in self._by_run:
+                continue
+            known_first, known_last, source = self._by_run[run]
+            # The last known interval that starts at or before each new one's end.
+            where = np.searchsorted(known_first, last, side="right") - 1
+            hit = np.flatnonzero((where >= 0) & (known_last[np.maximum(where, 0)] >= first))
+            if len(hit):
+                one, other = int(hit[0]), int(where[hit[0]])
+                event = max(int(first[one]), int(known_first[other]))
+                msg = (
+                    f"Event {event} of run {run} is both in {self._sources[source[other]]} and in "
+                    f"{new.source}. An event counts once in a dataset: leave one of the files "
+                    "out, or put them into different datasets."
+                )
+                raise DataError(msg)
+        self._sources.append(new.source)
         for run, (first, last) in parts.items():
-            self._by_run.setdefault(run, []).append((first, last, new.source))
+            source = np.full(len(first), len(self._sources) - 1, dtype=np.intp)
+            if run in self._by_run:
+                known_first, known_last, known_source = self._by_run[run]
+                at = np.searchsorted(known_first, first)
+                first = np.insert(known_first, at, first)  # noqa: PLW2901
+                last = np.insert(known_last, at, last)  # noqa: PLW2901
+                source = np.insert(known_source, at, source)
+            self._by_run[run] = first, last, source
 
     @staticmethod
-    def _part(new: EventIntervals, run: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    def _part(new: EventIntervals, run: int) -> tuple[_Numbers, _Numbers]:
         start, stop = np.searchsorted(new.run, [run, run + 1])
         return new.first[start:stop], new.last[start:stop]
 

@@ -11,7 +11,7 @@ from na64reco.errors import FileFormatError
 from na64reco.events import load_mapping, open_events
 from na64reco.processors import outputs
 from na64reco.processors.collect import Collector, DatasetReport, skim_columns
-from na64reco.processors.execute import Ledger, probe_files, process_files
+from na64reco.processors.execute import probe_files, process_files
 from na64reco.processors.fileset import DEFAULT_DATASET, resolve_inputs
 from na64reco.processors.pools import ExecutorName, open_pool
 from na64reco.processors.processor import SelectionProcessor
@@ -22,6 +22,8 @@ from na64reco.selection import Selection, check_frozen_box, load_selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from na64reco.processors.ledger import Ledger
 
 __all__ = ["RunReport", "needed_branches", "run"]
 
