@@ -52,8 +52,8 @@ THRESHOLDS = {"prs": 0.01, "ecal": 0.01, "hcal": 0.2, "vhcal": 0.2}
 SRD_THRESHOLD = 0.0005
 VETO_THRESHOLD = 0.001
 COUNTER_THRESHOLD = 0.0001
-STRIP_RESOLUTION = 0.072
-"""mm, Micromegas and GEM: from the pulls of tracks in a simulated run, see resolution.py."""
+STRIP_RESOLUTION = {"mm": 0.072, "gem": 0.070}
+"""mm: from the pulls of tracks in a simulated run, see resolution.py."""
 
 SECOND_PERIOD = 6150
 """2022: from this run on a second calibration of the central cells is valid."""
@@ -169,7 +169,7 @@ def _strips(setup: Setup, technology: str, detector: Detector) -> Block:
         # five times the noise that pedestal runs show
         charge = round(5 * measured.width(plane.noise), 1)
         time, width = measured.time(plane.time_offset), measured.width(plane.time_resolution)
-        rows.append((name, projection, charge, time, width, STRIP_RESOLUTION, plane.dead))
+        rows.append((name, projection, charge, time, width, STRIP_RESOLUTION[technology], plane.dead))
     columns = ("station", "projection", "min_charge", "time", "time_width", "resolution", "dead")
     return Block(runs=setup.runs, columns=columns, rows=tuple(rows))
 

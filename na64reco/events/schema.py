@@ -71,7 +71,7 @@ SCALARS: Final[Mapping[str, Column]] = MappingProxyType(
         "master_time": _column("float32", "ns", "trigger time reference"),
         "MC_process": _column("uint8", "", "simulated process, a code of PROCESSES"),
         "MC_weight": _column("float32", "", "weight of the simulated event"),
-        "MC_momentum": _column("float32", "GeV/c", "true momentum before the magnets"),
+        "MC_momentum": _column("float32", "GeV/c", "true momentum where the magnets begin"),
         "MC_x": _column("float32", "mm", "true x at the ECAL front face, global frame"),
         "MC_y": _column("float32", "mm", "true y at the ECAL front face, global frame"),
         "MC_ecal_energy": _column(

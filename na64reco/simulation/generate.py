@@ -277,10 +277,13 @@ def _truth(face: int, generated: Generated, energies: Calorimetry) -> dict[str, 
     ecal = np.bincount(
         tracks.event[own], weights=energies.ecal[own].sum(axis=(1, 2, 3)), minlength=events
     )
+    # Where the magnets begin: what the spectrometer measures, after any radiation before them.
+    entering = paths.entry[primary, 0, 4]
+    momentum = np.where(np.isnan(entering), tracks.momentum[primary], entering)
     return {
         "MC_process": generated.code,
         "MC_weight": np.ones(events, dtype=np.float32),
-        "MC_momentum": tracks.momentum[primary].astype(np.float32),
+        "MC_momentum": momentum.astype(np.float32),
         "MC_x": paths.x[primary, face].astype(np.float32),
         "MC_y": paths.y[primary, face].astype(np.float32),
         "MC_ecal_energy": ecal.astype(np.float32),

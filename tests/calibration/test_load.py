@@ -192,7 +192,7 @@ def replaced(folder: Path, name: str, old: str, new: str) -> Path:
         ),
         (
             "ecal.txt",
-            r"^prs +1 +3 .* 0\.02\n",
+            r"^prs +1 +3 .* 0\.01\n",
             "",
             "changes the row section=prs, ix=1, iy=3, which no earlier block defines "
             "for run 6500",
