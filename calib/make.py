@@ -169,7 +169,9 @@ def _strips(setup: Setup, technology: str, detector: Detector) -> Block:
         # five times the noise that pedestal runs show
         charge = round(5 * measured.width(plane.noise), 1)
         time, width = measured.time(plane.time_offset), measured.width(plane.time_resolution)
-        rows.append((name, projection, charge, time, width, STRIP_RESOLUTION[technology], plane.dead))
+        rows.append(
+            (name, projection, charge, time, width, STRIP_RESOLUTION[technology], plane.dead)
+        )
     columns = ("station", "projection", "min_charge", "time", "time_width", "resolution", "dead")
     return Block(runs=setup.runs, columns=columns, rows=tuple(rows))
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from na64reco.setup import list_setups, load_setup
 from na64reco.version import __version__
 
 if TYPE_CHECKING:
     from na64reco.events import open_events
     from na64reco.reconstruction import reconstruct
     from na64reco.selection import load_selection
+    from na64reco.setup import list_setups, load_setup
 
 __all__ = [
     "__version__",
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "list_setups": "na64reco.setup",
+    "load_setup": "na64reco.setup",
     "open_events": "na64reco.events",
     "reconstruct": "na64reco.reconstruction",
     "load_selection": "na64reco.selection",

@@ -31,11 +31,11 @@ def clopper_pearson(passed: int, total: int, *, cl: float = ONE_SIGMA) -> tuple[
     if not 0 < cl < 1:
         msg = f"the confidence level must lie between 0 and 1, found {cl}"
         raise ValueError(msg)
-    from scipy.stats import beta
+    from scipy.special import betaincinv  # scipy.stats would cost half a second at start-up
 
     tail = (1 - cl) / 2
-    low = 0.0 if passed == 0 else float(beta.ppf(tail, passed, total - passed + 1))
-    high = 1.0 if passed == total else float(beta.ppf(1 - tail, passed + 1, total - passed))
+    low = 0.0 if passed == 0 else float(betaincinv(passed, total - passed + 1, tail))
+    high = 1.0 if passed == total else float(betaincinv(passed + 1, total - passed, 1 - tail))
     return low, high
 
 
