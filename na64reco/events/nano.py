@@ -17,14 +17,11 @@ from coffea.nanoevents.util import quote, unquote
 
 from na64reco.errors import DataError
 from na64reco.events.behaviors import RECORD_NAMES, behavior
-from na64reco.events.schema import (
-    COLLECTIONS,
-    SCALARS,
-    Column,
-)
+from na64reco.events.mapping import Source
+from na64reco.events.schema import COLLECTIONS, SCALARS, Column, branch_name
 
 if TYPE_CHECKING:
-    from na64reco.events.mapping import Mapping, Source
+    from na64reco.events.mapping import Mapping
 
 __all__ = ["HitSchema"]
 
@@ -139,7 +136,8 @@ class _MappedHitSchema(HitSchema, metaclass=_Mapped):
             # Missing and jagged ones are left out here; `check_branches` reports them.
             if form is not None and form["class"] == "NumpyArray":
                 events[name] = _rescaled(form, source, SCALARS[name])
-        for name, fields in mapping.collections.items():
+        for name, mentioned in mapping.collections.items():
+            fields = _own_names(name, foreign) | mentioned
             forms = {
                 field: foreign[source.branch]
                 for field, source in fields.items()
@@ -166,6 +164,16 @@ class _MappedHitSchema(HitSchema, metaclass=_Mapped):
                     contents[field] = _rescaled(checked, source, COLLECTIONS[name][field])
             events[name] = _zip(name, contents, first, count)
         self._set(events)
+
+
+def _own_names(collection: str, foreign: dict[str, Form]) -> dict[str, Source]:
+    """Fields of a collection that the file has under the schema's own names."""
+    return {
+        field: Source(branch=branch)
+        for field in COLLECTIONS[collection]
+        for branch in (branch_name(collection, field), f"{collection}.{field}")
+        if branch in foreign
+    }
 
 
 def _mapped(mapping: Mapping) -> Any:

@@ -172,6 +172,24 @@ def test_schema_names_need_no_mention(tmp_path, mapping):
     assert read_hits(events, "SRD", ["ix"])["ix"].tolist() == [0, 1, 2, 0, 1, 2]
 
 
+def test_fields_of_a_mapped_collection_keep_their_own_names(tmp_path, mapping):
+    """Only one field of the ECAL is called otherwise: the rest needs no mention."""
+    path = tmp_path / "partly.root"
+    with uproot.recreate(path) as file:
+        own = {"ix": COLUMNS, "iy": [1] * 6, "section": [1] * 6, "time": [0.5] * 6}
+        jagged = {
+            f"ECAL_{k}": ragged(v, np.float32 if k == "time" else np.uint8) for k, v in own.items()
+        }
+        energy = ragged(ENERGIES, np.float32)
+        file["Events"] = {"run": BRANCHES["runNumber"], "ECAL_energy": energy, **jagged}
+    chosen = Mapping.model_validate({"collections": {"ECAL": {"amplitude": "ECAL_energy"}}})
+    hits = read_hits(open_events(path, mapping=chosen), "ECAL", ("ix", "amplitude", "time"))
+    np.testing.assert_array_equal(hits.offsets, [0, 2, 2, 3, 6])
+    np.testing.assert_array_equal(hits["ix"], COLUMNS)
+    np.testing.assert_allclose(hits["amplitude"], ENERGIES)
+    np.testing.assert_allclose(hits["time"], 0.5)
+
+
 def test_fields_of_a_foreign_rntuple_collection(tmp_path):
     path = tmp_path / "foreign.root"
     calo = ak.zip({"e": ragged(ENERGIES, np.float64), "col": ragged(COLUMNS, np.int32)})
