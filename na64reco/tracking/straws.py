@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -187,37 +188,42 @@ def _count(  # type: ignore[no-untyped-def]
     highest = np.zeros(events, np.int32)
     lowest = np.zeros(events, np.int32)
     ignored = np.zeros(events, np.int32)
-    most = 1
+    words = 1
     for p in range(n):
-        most = max(most, 2 * wires[p] + layers[p] + 2)
-    # Half-pitch positions: wire i of layer l stands at 2 i + l. The stamp saves clearing.
-    stamp = np.full((n, most), -1, np.int64)
-    touched = np.full(n, -1, np.int64)
+        words = max(words, (2 * wires[p] + layers[p]) // 64 + 1)
+    # Half-pitch positions as bits: wire i of layer l stands at 2 i + l.
+    tubes = np.zeros((n, words), np.uint64)
     for e in range(events):
-        for h in range(offsets[e], offsets[e + 1]):
-            p = -1
+        total = bad = 0
+        for h in range(np.uint64(offsets[e]), np.uint64(offsets[e + 1])):  # no test for below 0
+            p, k, t = -1, layer[h], time[h]
             if projection[h] < lookup.shape[1]:
                 p = lookup[station[h], projection[h]]
-            if p < 0 or wire[h] >= wires[p] or layer[h] >= layers[p] or not np.isfinite(time[h]):
-                ignored[e] += 1
+            if p < 0 or wire[h] >= wires[p] or k >= layers[p] or not math.isfinite(t):
+                bad += 1
                 continue
-            drift = time[h] - t0[p, layer[h]]
-            if drift < -_MARGIN or drift > t_max[p, layer[h]] + _MARGIN:
+            drift = t - t0[p, k]
+            if drift < -_MARGIN or drift > t_max[p, k] + _MARGIN:
                 continue
-            hits[e] += 1
-            stamp[p, 2 * wire[h] + layer[h]] = e
-            if touched[p] != e:
-                touched[p] = e
-                planes[e] += 1
+            total += 1
+            position = 2 * np.uint32(wire[h]) + np.uint32(k)
+            tubes[p, position >> 6] |= np.uint64(1) << np.uint64(position & 63)
+        hits[e], ignored[e] = total, bad
         for p in range(n):
             count = 0
-            if touched[p] == e:
-                last = -10
-                for s in range(2 * wires[p] + layers[p]):
-                    if stamp[p, s] == e:
-                        if s - last > 2:
-                            count += 1
-                        last = s
+            before = np.uint64(0)
+            for w in range(words):
+                here = tubes[p, w]
+                # A particle begins where the two positions before are empty.
+                near = here << np.uint64(1) | here << np.uint64(2)
+                near |= before >> np.uint64(63) | before >> np.uint64(62)
+                begins = here & ~near
+                while begins:
+                    begins &= begins - np.uint64(1)  # takes the lowest bit away
+                    count += 1
+                before = here
+                tubes[p, w] = 0
+            planes[e] += count > 0
             highest[e] = max(highest[e], count)
             lowest[e] = count if p == 0 else min(lowest[e], count)
     return hits, planes, highest, lowest, ignored

@@ -9,6 +9,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from na64reco.errors import ConditionsError
 from na64reco.events import Hits
@@ -43,6 +45,18 @@ def test_smallest_and_largest_plane(setup, conditions):
     assert counts.planes[0] == 4
     assert counts.multiplicity[0] == 4
     assert counts.min_multiplicity[0] == 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 63)), max_size=40))
+def test_any_hits_agree_with_a_walk_over_the_wires(setup, conditions, tubes):
+    before = [(3, 1, 1, w, 30) for w in range(64)]  # must not stay behind
+    event = [(3, 1, layer, wire, 30) for layer, wire in tubes]
+    counts = count_straws(make_hits([before, event]), setup, conditions)
+    places = sorted({2 * wire + layer for layer, wire in tubes})
+    particles = sum(i == 0 or s - places[i - 1] > 2 for i, s in enumerate(places))
+    assert counts.multiplicity.tolist() == [1, particles]
+    assert counts.hits.tolist() == [64, len(tubes)]
 
 
 def test_out_of_time_and_malformed(setup, conditions):
