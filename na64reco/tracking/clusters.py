@@ -31,7 +31,7 @@ CLUSTER_WINDOW: Final = 3.0
 """The same for a cluster to count as in time. Its time is the better known the more strips it
 has, unless their times go together: the window suits both."""
 
-_INSERTION_LIMIT: Final = 48  # above it, a real sort is faster
+_TINY: Final = 1e-30  # ADC counts; no charge is no hit, whatever the minimum
 
 
 @dataclass(frozen=True)
@@ -124,81 +124,120 @@ def _count(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sort_by(keys: NDArray[np.int64], order: NDArray[np.int64], lo: int, hi: int) -> None:
-    """Sort ``order[lo:hi]`` so that ``keys[order]`` rises."""
-    if hi - lo > _INSERTION_LIMIT:
-        part = order[lo:hi].copy()
-        by_key = np.argsort(keys[part], kind="mergesort")
-        for i in range(hi - lo):
-            order[lo + i] = part[by_key[i]]
-        return
-    for i in range(lo + 1, hi):
-        this = order[i]
-        key = keys[this]
-        j = i - 1
-        while j >= lo and keys[order[j]] > key:
-            order[j + 1] = order[j]
-            j -= 1
-        order[j + 1] = this
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _merge_repeated(  # type: ignore[no-untyped-def]
-    strips, charges, times, order, lo, hi
-):
-    """Sum hits of the same strip in the sorted ``order[lo:hi]``; returns the new end."""
+def _sort(strips, charges, times, lo, hi):  # type: ignore[no-untyped-def]
+    """Sort [lo, hi) by strip and sum hits of the same strip; returns the new end."""
     end = lo
     for i in range(lo, hi):
-        h = order[i]
-        if end > lo and strips[order[end - 1]] == strips[h]:
-            kept = order[end - 1]
-            both = charges[kept] + charges[h]
-            times[kept] = (charges[kept] * times[kept] + charges[h] * times[h]) / both
-            charges[kept] = both
-        else:
-            order[end] = h
-            end += 1
+        strip, charge, time = strips[i], charges[i], times[i]
+        at = end
+        while at > lo and strips[at - 1] > strip:
+            at -= 1
+        if at > lo and strips[at - 1] == strip:
+            at -= 1
+            both = charges[at] + charge
+            times[at] = (charges[at] * times[at] + charge * time) / both
+            charges[at] = both
+            continue
+        for k in range(end, at, -1):
+            strips[k], charges[k], times[k] = strips[k - 1], charges[k - 1], times[k - 1]
+        strips[at], charges[at], times[at] = strip, charge, time
+        end += 1
     return end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _select(  # type: ignore[no-untyped-def]
-    begin, end, station, projection, strip, charge, time, lookup, channels, min_charge, dead,
-    mean_time, time_width, used, strips, charges, times, plane_of, counts,
-):  # fmt: skip
-    """Append good strips of one collection in one event to the scratch arrays.
+def _reserve(begin, end, station, projection, lookup, used, lo, hi, falls):  # type: ignore[no-untyped-def]
+    """Give each plane of a collection room for its hits, from ``used`` on."""
+    for s in range(lookup.shape[0]):
+        for v in range(lookup.shape[1]):
+            p = lookup[s, v]
+            if p >= 0:
+                lo[p] = hi[p] = used
+                falls[p] = False
+                for h in range(begin, end):
+                    used += station[h] == s and projection[h] == v
 
-    Returns their new number and how many hits were malformed.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _select(  # type: ignore[no-untyped-def]
+    begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead, mean,
+    window, reserved, used, lo, hi, falls, strips, charges, times,
+):  # fmt: skip
+    """Good strips of one collection in one event: those of plane p are put at [lo[p], hi[p]).
+
+    Files hold the hits plane by plane: then the planes' strips are laid one behind the other. Where
+    a plane comes back after another one (returns -1), they need the places of `_reserve`.
+    ``falls`` says of each plane whether its strips are not in rising order.
+
+    Returns the end of the strips and how many hits were malformed.
     """
     bad = 0
-    for h in range(begin, end):
-        q, t = charge[h], time[h]
-        p = -1
-        if projection[h] < lookup.shape[1]:
-            p = lookup[station[h], projection[h]]
-        if p < 0 or strip[h] >= channels[p] or not (np.isfinite(q) and np.isfinite(t)):
+    p, last = -1, -1
+    top, before, unsorted = used, -1, False
+    number, least, middle, width = 0, 0.0, 0.0, 0.0
+    for h in range(np.uint64(begin), np.uint64(end)):  # unsigned: no test for indices below 0
+        key = station[h] << 8 | projection[h]
+        if key != last:
+            if p >= 0:
+                hi[p], falls[p] = top, unsorted
+            last = key
+            p = lookup[station[h], projection[h]] if projection[h] < lookup.shape[1] else -1
+            if p >= 0:
+                if not reserved and lo[p] >= 0:
+                    return -1, 0
+                if reserved:
+                    top, unsorted = hi[p], falls[p]
+                else:
+                    lo[p], unsorted = top, False
+                before = strips[top - 1] if top > lo[p] else -1
+                number, least, middle, width = channels[p], floor[p], mean[p], window[p]
+        if p < 0:
             bad += 1
             continue
-        if q < min_charge[p] or q <= 0 or dead[p, strip[h]]:
-            continue
-        residual = t - mean_time[p]
-        if abs(residual) > STRIP_WINDOW * time_width[p]:
-            continue
-        strips[used] = strip[h]
-        charges[used] = q
-        times[used] = residual
-        plane_of[used] = p
-        counts[p] += 1
-        used += 1
-    return used, bad
+        s, q, t = int(strip[h]), charge[h], time[h] - middle
+        # Any NaN or infinity fails here.
+        if s < number and least <= q < math.inf and abs(t) <= width:
+            if dead[p, s]:
+                continue
+            strips[top], charges[top], times[top] = s, q, t
+            unsorted |= bool(s <= before)
+            before = int(s)
+            top += 1
+        elif s >= number or not (math.isfinite(q) and math.isfinite(t)):
+            bad += 1
+    if p >= 0:
+        hi[p], falls[p] = top, unsorted
+    return top, bad
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _select_any(  # type: ignore[no-untyped-def]
+    begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead, mean,
+    window, used, lo, hi, falls, strips, charges, times,
+):  # fmt: skip
+    """`_select` for hits in any order. Inlined, since a call hands over 130 numbers."""
+    after, bad = _select(
+        begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead, mean,
+        window, False, used, lo, hi, falls, strips, charges, times,
+    )  # fmt: skip
+    if after < 0:
+        after = used + end - begin
+        _reserve(begin, end, station, projection, lookup, used, lo, hi, falls)
+        _, bad = _select(
+            begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead,
+            mean, window, True, used, lo, hi, falls, strips, charges, times,
+        )  # fmt: skip
+    return after, bad
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     n = len(planes.z)
-    channels, pitch, shift = planes.channels, planes.pitch, planes.shift
+    channels, pitch, width = planes.channels, planes.pitch, planes.time_width
+    zero = planes.shift - 0.5 * (channels - 1) * pitch  # position of strip 0
+    mean, window = planes.time, STRIP_WINDOW * width
     min_charge, dead = planes.min_charge, planes.dead
-    mean_time, width = planes.time, planes.time_width
+    floor = np.maximum(min_charge, _TINY)
     capacity = 2 * (len(mm[4]) + len(gem[4]))  # a shared strip may belong to two
     position = np.empty(capacity)
     total = np.empty(capacity)
@@ -212,94 +251,95 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     for e in range(events):
         largest = max(largest, mm[0][e + 1] - mm[0][e] + gem[0][e + 1] - gem[0][e])
     strips = np.empty(largest, np.int64)
-    charges = np.empty(largest)
-    times = np.empty(largest)
-    plane_of = np.empty(largest, np.int64)
-    order = np.empty(largest, np.int64)
-    counts = np.zeros(n + 1, np.int64)
+    charges, times = np.empty(largest), np.empty(largest)
+    lo, hi = np.empty(n, np.int64), np.empty(n, np.int64)
+    falls = np.empty(n, np.bool_)
+    # Arrays are taken out of their tuples here: in the loop, counting references costs more than
+    # everything else.
+    mm_offsets, mm_station, mm_projection, mm_strip, mm_charge, mm_time = mm
+    gem_offsets, gem_station, gem_projection, gem_strip, gem_charge, gem_time = gem
+    mm_lookup, gem_lookup = planes.lookup[0], planes.lookup[1]
 
     found = 0
     for e in range(events):
-        counts[:] = 0
-        used, bad = _select(
-            mm[0][e], mm[0][e + 1], mm[1], mm[2], mm[3], mm[4], mm[5], planes.lookup[0],
-            channels, min_charge, dead, mean_time, width,
-            0, strips, charges, times, plane_of, counts,
+        for p in range(n):
+            lo[p] = hi[p] = -1
+        used, bad = _select_any(
+            mm_offsets[e], mm_offsets[e + 1], mm_station, mm_projection, mm_strip, mm_charge,
+            mm_time, mm_lookup, channels, floor, dead, mean, window,
+            0, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
-        used, bad2 = _select(
-            gem[0][e], gem[0][e + 1], gem[1], gem[2], gem[3], gem[4], gem[5], planes.lookup[1],
-            channels, min_charge, dead, mean_time, width,
-            used, strips, charges, times, plane_of, counts,
+        _, bad2 = _select_any(
+            gem_offsets[e], gem_offsets[e + 1], gem_station, gem_projection, gem_strip, gem_charge,
+            gem_time, gem_lookup, channels, floor, dead, mean, window,
+            used, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
         ignored[e] = bad + bad2
-        # Bucket by plane, then sort each bucket by strip.
-        end = 0
         for p in range(n):
-            end += counts[p]
-            counts[p] = end
-        for i in range(used - 1, -1, -1):
-            p = plane_of[i]
-            counts[p] -= 1
-            order[counts[p]] = i
-        counts[n] = used
-        for p in range(n):
-            lo, hi = counts[p], counts[p + 1]
-            _sort_by(strips, order, lo, hi)
-            hi = _merge_repeated(strips, charges, times, order, lo, hi)
-            i, share = lo, 1.0
-            while i < hi:
-                first = strips[order[i]]
+            if hi[p] > lo[p] and falls[p]:
+                hi[p] = _sort(strips, charges, times, lo[p], hi[p])
+            i, stop, share = lo[p], hi[p], 1.0
+            while i < stop:
+                first = before = strips[i]
                 q = qs = qt = qq = 0.0
-                j, low, high, low_at, split = i, math.inf, 0.0, i, False
-                while j < hi:
-                    h = order[j]
-                    this = charges[h]
-                    if j > i:
-                        gap = strips[h] - strips[order[j - 1]] - 1
-                        if gap > max_gap:
+                j, low, high, low_at = i, math.inf, 0.0, i
+                split = shared = False
+                while j < stop:
+                    here, this = strips[j], charges[j]
+                    if here - before > 1:
+                        if here - before - 1 > max_gap:
                             break
-                        for strip in range(strips[h] - gap, strips[h]):
+                        for strip in range(before + 1, here):
                             if not dead[p, strip] and min_charge[p] < low:
-                                low, low_at = min_charge[p], j
-                        if low < VALLEY * min(high, this):
-                            split = True
-                            break
+                                low, low_at, shared = min_charge[p], j, False
+                    if low < VALLEY * min(high, this):
+                        split = True
+                        break
                     if this >= high:
                         high, low = this, math.inf
                     elif this < low:
-                        low, low_at = this, j
-                    j += 1
-                # The strip in a valley belongs to both sides, half to each. A missing one to none.
-                shared = split and low == charges[order[low_at]]
-                end = j if not split else (low_at + 1 if shared else low_at)
-                for k in range(i, end):
-                    h = order[k]
-                    part = charges[h]
-                    if k == i:
-                        part *= share
-                    if shared and k == end - 1:
-                        part *= 0.5
+                        low, low_at, shared = this, j, True
+                    part = this if j > i else share * this
                     q += part
-                    qs += part * (strips[h] - first)  # relative to the first: no loss of precision
-                    qt += part * times[h]
+                    qs += part * (here - first)  # relative to the first: no loss of precision
+                    qt += part * times[j]
                     qq += part * part
-                position[found] = (first + qs / q - 0.5 * (channels[p] - 1)) * pitch[p] + shift[p]
+                    before = here
+                    j += 1
+                next_share = 1.0
+                if split:
+                    # A strip in a valley belongs to both sides, half to each, a missing one to
+                    # none.
+                    j = low_at + 1 if shared else low_at
+                    q = qs = qt = qq = 0.0
+                    for k in range(i, j):
+                        part = charges[k] if k > i else share * charges[k]
+                        if shared and k == j - 1:
+                            part *= 0.5
+                            next_share = 0.5
+                        q += part
+                        qs += part * (strips[k] - first)
+                        qt += part * times[k]
+                        qq += part * part
+                scale = 1.0 / q
+                position[found] = (first + qs * scale) * pitch[p] + zero[p]
                 total[found] = q
-                when[found] = qt / q
-                when_error[found] = width[p] * math.sqrt(qq) / q
-                size[found] = end - i
-                in_time[found] = abs(qt / q) <= CLUSTER_WINDOW * width[p]
+                when[found] = qt * scale
+                when_error[found] = width[p] * math.sqrt(qq) * scale
+                size[found] = j - i
+                in_time[found] = abs(qt * scale) <= CLUSTER_WINDOW * width[p]
                 found += 1
-                i = end - 1 if shared else end
-                share = 0.5 if shared else 1.0
+                i = j - 1 if next_share < 1.0 else j
+                share = next_share
             offsets[e * n + p + 1] = found
+    # Views: the memory behind their ends was never touched, hence costs nothing; copies would.
     return (
         offsets,
-        position[:found].copy(),
-        total[:found].copy(),
-        when[:found].copy(),
-        when_error[:found].copy(),
-        size[:found].copy(),
-        in_time[:found].copy(),
+        position[:found],
+        total[:found],
+        when[:found],
+        when_error[:found],
+        size[:found],
+        in_time[:found],
         ignored,
     )

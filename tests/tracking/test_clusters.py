@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from na64reco.calibration import Alignment
@@ -205,6 +205,7 @@ def _reference(hits, min_charge=10.0, valley=0.5, width=8.0):
         max_size=25,
     )
 )
+@example([(5, 21.0, 0.0), (7, 10.0, 0.0), (8, 21.0, 0.0)])  # the missing strip is the valley
 def test_any_hits_agree_with_the_reference(planes, hits):
     event = [(2, 1, *h) for h in hits]
     clusters = find_clusters(make_hits([event]), None, planes)
@@ -212,6 +213,35 @@ def test_any_hits_agree_with_the_reference(planes, hits):
     assert clusters.size.tolist() == [e[2] for e in expected]
     np.testing.assert_allclose(clusters.position, [e[0] for e in expected], atol=1e-9)
     np.testing.assert_allclose(clusters.charge, [e[1] for e in expected], rtol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),  # 5: no such station
+            st.integers(0, 2),
+            st.integers(95, 108),
+            st.integers(1, 500),
+            st.integers(-50, 50),
+        ),
+        max_size=60,
+        unique_by=lambda hit: hit[:3],  # sums of floats depend on their order
+    ),
+    st.randoms(),
+)
+def test_the_order_of_hits_does_not_matter(planes, hits, random):
+    shuffled = random.sample(hits, len(hits))
+    mixed = sorted(shuffled, key=lambda hit: hit[:2])  # by plane, but not by strip
+    quiet = [(3, 1, 200, 50, 0)]
+    results = [
+        find_clusters(make_hits([e, quiet]), make_hits([g, e]), planes)
+        for e, g in ((sorted(hits), quiet), (shuffled, quiet), (mixed, quiet))
+    ]
+    for field in dataclasses.fields(results[0]):
+        expected = getattr(results[0], field.name)
+        for other in results[1:]:
+            np.testing.assert_array_equal(getattr(other, field.name), expected)
 
 
 def test_different_numbers_of_events(planes):
