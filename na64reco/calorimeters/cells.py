@@ -8,7 +8,7 @@ One pass over the flat hits of a collection gives dense arrays (event, section, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from na64reco.calibration import CellConditions
     from na64reco.events import Hits
 
-__all__ = ["TIME_WINDOW", "CellEnergies", "cell_energies"]
+__all__ = [
+    "TIME_WINDOW",
+    "CellEnergies",
+    "HitArrays",
+    "cell_energies",
+    "fill_event",
+    "prepare_cells",
+]
 
 TIME_WINDOW: Final = 3.0
 """Half width of the in-time window in units of the cell's time resolution (public NA64
@@ -73,81 +80,135 @@ def cell_energies(
     DataError
         If the conditions do not have this shape.
     """
+    arrays, constants = prepare_cells(hits, conditions, shape, window=window)
+    events = len(hits.offsets) - 1
+    in_time, out_of_time = np.empty((events, *shape)), np.empty((events, *shape))
+    time = np.empty(events)
+    rows = (events, constants.shape[1])
+    ignored = _fill(
+        arrays, shape, constants, in_time.reshape(rows), out_of_time.reshape(rows), time
+    )
+    return CellEnergies(in_time, out_of_time, time, int(ignored))
+
+
+class HitArrays(NamedTuple):
+    """Hits of one calorimeter, flat, for kernels."""
+
+    offsets: NDArray[np.int64]
+    section: NDArray[np.uint8]
+    ix: NDArray[np.uint8]
+    iy: NDArray[np.uint8]
+    amplitude: NDArray[np.float32]
+    time: NDArray[np.float32]
+
+
+def prepare_cells(
+    hits: Hits,
+    conditions: CellConditions,
+    shape: tuple[int, int, int],
+    *,
+    window: float = TIME_WINDOW,
+    stride: int | None = None,
+) -> tuple[HitArrays, Array]:
+    """Hits and constants as `fill_event` takes them.
+
+    Parameters
+    ----------
+    stride
+        Length of a section's row of cells; by default nx * ny. What is beyond is never filled.
+
+    Returns
+    -------
+    The hits, and the constants of the cells, shape (4, sections * stride): GeV per count,
+    expected time, half width of the time window, threshold
+
+    Raises
+    ------
+    DataError
+        If the conditions do not have this shape.
+    """
     if conditions.scale.shape != shape:
         msg = (
             f"The conditions have cells of the shape {conditions.scale.shape}, the detector "
             f"has {shape}: conditions and setup do not belong together."
         )
         raise DataError(msg)
-    amplitude = hits.columns["amplitude"]
-    name = "section" if "section" in hits.columns else "module"
-    section = hits.columns.get(name)
+    columns = hits.columns
+    section: NDArray[Any] | None = columns.get("section", columns.get("module"))
     if section is None:
-        section = np.zeros(len(amplitude), dtype=np.uint8)
-    events = len(hits.offsets) - 1
-    in_time, out_of_time = np.zeros((events, *shape)), np.zeros((events, *shape))
-    time = np.empty(events)
-    ignored = _fill(
-        hits.offsets,
-        section,
-        hits.columns["ix"],
-        hits.columns["iy"],
-        amplitude,
-        hits.columns["time"],
-        conditions.scale,
-        conditions.time,
-        conditions.time_width,
-        conditions.threshold,
-        float(window),
-        in_time,
-        out_of_time,
-        time,
+        section = np.zeros(len(columns["amplitude"]), dtype=np.uint8)
+    arrays = HitArrays(
+        hits.offsets, section, columns["ix"], columns["iy"], columns["amplitude"], columns["time"]
     )
-    return CellEnergies(in_time, out_of_time, time, int(ignored))
+    cells = shape[1] * shape[2]
+    constants = np.zeros((4, shape[0], stride or cells))
+    for row, values in zip(
+        constants,
+        (
+            conditions.scale,
+            conditions.time,
+            window * conditions.time_width,
+            conditions.threshold,
+        ),
+        strict=True,
+    ):
+        row[:, :cells] = values.reshape(shape[0], cells)
+    return arrays, constants.reshape(4, -1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_event(
+    event: int,
+    hits: HitArrays,
+    shape: tuple[int, int, int],
+    constants: Array,
+    in_time: Array,
+    out_of_time: Array,
+) -> tuple[float, int]:  # pragma: no cover - compiled
+    """Energies of all cells in one event, flat: (section, ix, iy), sections a stride apart.
+
+    Returns the energy-weighted mean lateness and the number of hits that were ignored.
+    """
+    sections, nx, ny = shape
+    stride = len(in_time) // sections
+    for cell in range(len(in_time)):
+        in_time[cell] = out_of_time[cell] = 0.0
+    weighted, weight, ignored = 0.0, 0.0, 0
+    for hit in range(hits.offsets[event], hits.offsets[event + 1]):
+        i, j, k = hits.section[hit], hits.ix[hit], hits.iy[hit]
+        amplitude, time = np.float64(hits.amplitude[hit]), np.float64(hits.time[hit])
+        # One test for both: NaN and infinities times zero are not zero.
+        finite = 0.0 * amplitude + 0.0 * time == 0.0
+        if not finite or i >= sections or j >= nx or k >= ny:
+            ignored += 1
+            continue
+        cell = i * stride + j * ny + k
+        energy = constants[0, cell] * amplitude
+        late = time - constants[1, cell]
+        if abs(late) < constants[2, cell]:
+            in_time[cell] += energy
+            if energy > 0.0:
+                weighted += energy * late
+                weight += energy
+        else:
+            out_of_time[cell] += energy
+    for cell in range(len(in_time)):
+        in_time[cell] = 0.0 if in_time[cell] < constants[3, cell] else in_time[cell]
+    return (weighted / weight if weight > 0.0 else np.nan), ignored
 
 
 @njit(cache=True, nogil=True)
 def _fill(
-    offsets: NDArray[np.int64],
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    third: NDArray[np.uint8],
-    amplitude: NDArray[np.float32],
-    hit_time: NDArray[np.float32],
-    scale: Array,
-    expected: Array,
-    width: Array,
-    threshold: Array,
-    window: float,
+    hits: HitArrays,
+    shape: tuple[int, int, int],
+    constants: Array,
     in_time: Array,
     out_of_time: Array,
     time: Array,
 ) -> int:  # pragma: no cover - compiled
-    n0, n1, n2 = scale.shape
     ignored = 0
-    for event in range(len(offsets) - 1):
-        weighted, weight = 0.0, 0.0
-        inside = in_time[event]
-        outside = out_of_time[event]
-        for hit in range(offsets[event], offsets[event + 1]):
-            i, j, k = first[hit], second[hit], third[hit]
-            finite = np.isfinite(amplitude[hit]) and np.isfinite(hit_time[hit])
-            if not finite or i >= n0 or j >= n1 or k >= n2:
-                ignored += 1
-                continue
-            energy = scale[i, j, k] * np.float64(amplitude[hit])
-            late = np.float64(hit_time[hit]) - expected[i, j, k]
-            if abs(late) < window * width[i, j, k]:
-                inside[i, j, k] += energy
-                if energy > 0.0:
-                    weighted += energy * late
-                    weight += energy
-            else:
-                outside[i, j, k] += energy
-        for i in range(n0):
-            for j in range(n1):
-                for k in range(n2):
-                    if inside[i, j, k] < threshold[i, j, k]:
-                        inside[i, j, k] = 0.0
-        time[event] = weighted / weight if weight > 0.0 else np.nan
+    for event in range(len(time)):
+        mean, bad = fill_event(event, hits, shape, constants, in_time[event], out_of_time[event])
+        time[event] = mean
+        ignored += bad
     return ignored

@@ -1,17 +1,19 @@
 """Electromagnetic calorimeter: energies, position and shape of the shower."""
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
-from na64reco.calorimeters.position import shower_position
+from na64reco.calorimeters.cells import TIME_WINDOW, HitArrays, fill_event, prepare_cells
+from na64reco.calorimeters.position import PositionTable, event_position, position_table
 from na64reco.calorimeters.profile import REFERENCE_ENERGY, ShowerProfile
-from na64reco.calorimeters.shape import shower_chi2
+from na64reco.calorimeters.shape import Expectation, Room, event_chi2, expectation, make_room
 
 if TYPE_CHECKING:
     from na64reco.calibration import Conditions
@@ -21,6 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["reconstruct_ecal"]
 
 Array = NDArray[np.float64]
+
+_VALUES: Final = (
+    "ecal.energy",
+    "ecal.energy_out",
+    "ecal.main",
+    "prs.energy",
+    "prs.energy_out",
+    "ecal.missing",
+    "ecal.x",
+    "ecal.y",
+    "ecal.fraction3x3",
+    "ecal.lateral",
+    "ecal.chi2",
+    "ecal.time",
+)
+"""Rows that the kernel fills, in its order."""
 
 
 def reconstruct_ecal(
@@ -54,45 +72,35 @@ def reconstruct_ecal(
         If conditions and setup differ in their cells.
     """
     ecal = setup.ecal
-    cells = cell_energies(hits, conditions.ecal, ecal.shape, window=window)
     profile = ShowerProfile.from_conditions(conditions.shower_profile)
-    events = len(cells.time)
-    sums = np.empty((5, events))
+    expected = expectation(profile, ecal, conditions.ecal.threshold)
+    arrays, constants = prepare_cells(
+        hits, conditions.ecal, ecal.shape, window=window, stride=len(expected.live)
+    )
+    events = len(hits.offsets) - 1
+    if impact_x is None or impact_y is None:
+        impact_x = impact_y = np.full(events, np.nan)
+    values = np.empty((len(_VALUES), events), dtype=np.float32)
     cell = np.empty((3, events), dtype=np.int16)
-    _summarise(cells.in_time, cells.out_of_time, sums, cell)
-    prs, main, prs_out, main_out, block = sums
-    total = prs + main
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Rounding may not make the whole smaller than its part.
-        fraction = np.where(total > 0, np.minimum(block / total, 1.0), 0.0)
-    x, y = shower_position(cells.in_time, ecal, profile)
-    at_x, at_y = x, y
-    error = profile.shower_error * np.sqrt(REFERENCE_ENERGY / np.maximum(total, 1.0))
-    if impact_x is not None and impact_y is not None:
-        tracked = np.isfinite(impact_x) & np.isfinite(impact_y)
-        at_x = np.where(tracked, impact_x, x)
-        at_y = np.where(tracked, impact_y, y)
-        error[tracked] = profile.track_error
-    chi2 = shower_chi2(
-        cells.in_time, at_x, at_y, profile, ecal, conditions.ecal.threshold, error=error
+    _reconstruct(
+        arrays,
+        ecal.shape,
+        constants,
+        position_table(profile, ecal.cell_x),
+        position_table(profile, ecal.cell_y),
+        expected,
+        make_room(expected),
+        np.asarray(impact_x, dtype=np.float64),
+        np.asarray(impact_y, dtype=np.float64),
+        profile.track_error,
+        profile.shower_error,
+        setup.beam.momentum,
+        values,
+        cell,
     )
     beam_cell = ecal.beam_cell or (-1, -1)
-    single = {
-        "ecal.energy": total,
-        "ecal.energy_out": prs_out + main_out,
-        "ecal.main": main,
-        "prs.energy": prs,
-        "prs.energy_out": prs_out,
-        "ecal.missing": setup.beam.momentum - total,
-        "ecal.x": x,
-        "ecal.y": y,
-        "ecal.fraction3x3": fraction,
-        "ecal.lateral": np.where(total > 0, 1.0 - fraction, 0.0),
-        "ecal.chi2": chi2,
-        "ecal.time": cells.time,
-    }
     return {
-        **{name: values.astype(np.float32) for name, values in single.items()},
+        **dict(zip(_VALUES, values, strict=True)),
         "ecal.cell_ix": cell[0],
         "ecal.cell_iy": cell[1],
         "ecal.in_beam_cell": (cell[0] == beam_cell[0]) & (cell[1] == beam_cell[1]),
@@ -100,38 +108,83 @@ def reconstruct_ecal(
     }
 
 
-@njit(cache=True, nogil=True)
-def _summarise(
-    in_time: Array, out_of_time: Array, sums: Array, cell: NDArray[np.int16]
+# One pass over the hits: the cells of an event stay in the processor's cache until all is known.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reconstruct(
+    hits: HitArrays,
+    shape: tuple[int, int, int],
+    constants: Array,
+    along_x: PositionTable,
+    along_y: PositionTable,
+    expected: Expectation,
+    room: Room,
+    impact_x: Array,
+    impact_y: Array,
+    track_error: float,
+    shower_error: float,
+    momentum: float,
+    values: NDArray[np.float32],
+    cell: NDArray[np.int16],
 ) -> None:  # pragma: no cover - compiled
-    """Sums over cells: preshower, main, both out of time, 3x3; most energetic cell; cells hit."""
-    events, sections, nx, ny = in_time.shape
-    for event in range(events):
-        prs = main = prs_out = main_out = block = 0.0
-        largest, ix, iy, hit = 0.0, -1, -1, 0
-        for i in range(nx):
-            for j in range(ny):
-                both = 0.0
-                for section in range(sections):
-                    energy = in_time[event, section, i, j]
-                    outside = out_of_time[event, section, i, j]
-                    both += energy
-                    if energy != 0.0:
-                        hit += 1
-                    if section == 0:
-                        prs += energy
-                        prs_out += outside
-                    else:
-                        main += energy
-                        main_out += outside
-                if both > largest:
-                    largest, ix, iy = both, i, j
-        if ix >= 0:
-            for i in range(max(ix - 1, 0), min(ix + 2, nx)):
-                for j in range(max(iy - 1, 0), min(iy + 2, ny)):
-                    for section in range(sections):
-                        block += in_time[event, section, i, j]
-        sums[0, event], sums[1, event] = prs, main
-        sums[2, event], sums[3, event] = prs_out, main_out
-        sums[4, event] = block
+    """Fill `values`, rows as in _VALUES, and `cell`: most energetic cell, number of cells hit."""
+    sections, nx, ny = shape
+    in_time, out_of_time = np.zeros(constants.shape[1]), np.zeros(constants.shape[1])
+    cells = in_time.reshape(sections, -1)
+    outside = out_of_time.reshape(sections, -1)
+    for event in range(values.shape[1]):
+        time, _ = fill_event(event, hits, shape, constants, in_time, out_of_time)
+        prs, main, block, ix, iy, hit = _summarise(cells, nx, ny)
+        prs_out, main_out = outside[0].sum(), outside[1:].sum()
+        total = prs + main
+        # Rounding may not make the whole smaller than its part.
+        fraction = min(block / total, 1.0) if total > 0.0 else 0.0
+        x, y = event_position(cells, nx, ny, along_x, along_y)
+        at_x, at_y = impact_x[event], impact_y[event]
+        error = track_error
+        if not (np.isfinite(at_x) and np.isfinite(at_y)):
+            at_x, at_y = x, y
+            error = shower_error * np.sqrt(REFERENCE_ENERGY / max(total, 1.0))
+        values[0, event] = total
+        values[1, event] = prs_out + main_out
+        values[2, event] = main
+        values[3, event] = prs
+        values[4, event] = prs_out
+        values[5, event] = momentum - total
+        values[6, event] = x
+        values[7, event] = y
+        values[8, event] = fraction
+        values[9, event] = 1.0 - fraction if total > 0.0 else 0.0
+        values[10, event] = event_chi2(cells, at_x, at_y, error, expected, room)
+        values[11, event] = time
         cell[0, event], cell[1, event], cell[2, event] = ix, iy, hit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _summarise(
+    cells: Array, nx: int, ny: int
+) -> tuple[float, float, float, int, int, int]:  # pragma: no cover - compiled
+    """Energies of preshower, main part and 3x3 around the most energetic cell; that; cells hit."""
+    prs = main = block = largest = 0.0
+    hit, most = 0, -1
+    for section in range(len(cells)):
+        for cell in range(nx * ny):
+            energy = cells[section, cell]
+            hit += 1 if energy != 0.0 else 0
+            if section == 0:
+                prs += energy
+            else:
+                main += energy
+    for cell in range(nx * ny):
+        both = 0.0
+        for section in range(len(cells)):
+            both += cells[section, cell]
+        if both > largest:
+            largest, most = both, cell
+    if most < 0:
+        return prs, main, 0.0, -1, -1, hit
+    ix, iy = most // ny, most % ny
+    for section in range(len(cells)):
+        for i in range(max(ix - 1, 0), min(ix + 2, nx)):
+            for j in range(max(iy - 1, 0), min(iy + 2, ny)):
+                block += cells[section, i * ny + j]
+    return prs, main, block, ix, iy, hit

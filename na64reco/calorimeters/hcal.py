@@ -1,12 +1,15 @@
 """Hadronic calorimeter: energies of its modules, along the beam and at zero degrees."""
 
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numba import njit
 
-from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
+from na64reco.calorimeters.cells import TIME_WINDOW, HitArrays, fill_event, prepare_cells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from na64reco.setup import Calorimeter, Setup
 
 __all__ = ["beam_modules", "reconstruct_hcal"]
+
+_SUMS: Final = ("hcal.energy", "hcal.energy_out", "hcal.ratio", "hcal.zero_degree")
 
 
 def beam_modules(hcal: Calorimeter) -> NDArray[np.bool_]:
@@ -49,21 +54,49 @@ def reconstruct_hcal(
         If conditions and setup differ in their cells.
     """
     hcal = setup.hcal
-    cells = cell_energies(hits, conditions.hcal, hcal.shape, window=window)
     along = beam_modules(hcal)
-    modules = cells.in_time.sum(axis=(2, 3))
-    out_of_time = cells.out_of_time.sum(axis=(2, 3))
+    arrays, constants = prepare_cells(hits, conditions.hcal, hcal.shape, window=window)
     ix, iy = hcal.beam_cell or (hcal.nx // 2, hcal.ny // 2)
-    energy = modules[:, along].sum(axis=1)
-    central = cells.in_time[:, along, ix, iy].sum(axis=1)
-    columns = {
-        "hcal.energy": energy,
-        "hcal.energy_out": out_of_time[:, along].sum(axis=1),
-        "hcal.ratio": np.divide(
-            energy - central, energy, out=np.zeros_like(energy), where=energy > 0
-        ),
-        **{f"hcal.module{i}": modules[:, i] for i in range(modules.shape[1])},
-    }
-    if not along.all():
-        columns["hcal.zero_degree"] = modules[:, ~along].sum(axis=1)
-    return {name: values.astype(np.float32) for name, values in columns.items()}
+    modules = len(along)
+    values = np.empty((modules + 4, len(hits.offsets) - 1), dtype=np.float32)
+    _reconstruct(arrays, hcal.shape, constants, along, ix * hcal.ny + iy, values)
+    columns = {f"hcal.module{i}": values[i] for i in range(modules)}
+    columns |= dict(zip(_SUMS, values[modules:], strict=True))
+    if along.all():
+        del columns["hcal.zero_degree"]
+    return columns
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reconstruct(
+    hits: HitArrays,
+    shape: tuple[int, int, int],
+    constants: NDArray[np.float64],
+    along: NDArray[np.bool_],
+    centre: int,
+    values: NDArray[np.float32],
+) -> None:  # pragma: no cover - compiled
+    """Fill `values`: rows of the modules, then those of _SUMS."""
+    modules, cells = shape[0], shape[1] * shape[2]
+    in_time, out_of_time = np.zeros(modules * cells), np.zeros(modules * cells)
+    for event in range(values.shape[1]):
+        if hits.offsets[event] == hits.offsets[event + 1]:
+            values[:, event] = 0.0
+            continue
+        fill_event(event, hits, shape, constants, in_time, out_of_time)
+        energy = outside = central = zero_degree = 0.0
+        for module in range(modules):
+            total = 0.0
+            for cell in range(module * cells, (module + 1) * cells):
+                total += in_time[cell]
+                outside += out_of_time[cell] if along[module] else 0.0
+            values[module, event] = total
+            if along[module]:
+                energy += total
+                central += in_time[module * cells + centre]
+            else:
+                zero_degree += total
+        values[modules, event] = energy
+        values[modules + 1, event] = outside
+        values[modules + 2, event] = (energy - central) / energy if energy > 0.0 else 0.0
+        values[modules + 3, event] = zero_degree

@@ -14,8 +14,7 @@ barycentre does not arise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from na64reco.calorimeters.profile import ShowerProfile
     from na64reco.setup import Calorimeter
 
-__all__ = ["PositionTable", "position_table", "shower_position"]
+__all__ = ["PositionTable", "event_position", "position_table", "shower_position"]
 
 Array = NDArray[np.float64]
 
@@ -35,10 +34,11 @@ _POINTS: Final = 401
 _MAIN: Final = 1
 
 
-@dataclass(frozen=True, eq=False)
-class PositionTable:
+class PositionTable(NamedTuple):
     """Distance from the column's middle against eta."""
 
+    cell: float
+    """Width of the columns, mm."""
     eta_max: float
     """eta at the column's edge; the table goes from -eta_max to eta_max in equal steps."""
     distance: Array
@@ -60,7 +60,8 @@ def position_table(profile: ShowerProfile, cell: float) -> PositionTable:
     floor = _FLOOR * (left + middle + right)
     eta = np.log((right + floor) / (left + floor))
     eta_max = float(eta[-1])
-    return PositionTable(eta_max, np.interp(np.linspace(-eta_max, eta_max, _POINTS), eta, u))
+    distance = np.interp(np.linspace(-eta_max, eta_max, _POINTS), eta, u)
+    return PositionTable(cell, eta_max, distance)
 
 
 def shower_position(
@@ -83,28 +84,20 @@ def shower_position(
     x, y = np.empty(len(energies)), np.empty(len(energies))
     along_x = position_table(profile, calorimeter.cell_x)
     along_y = position_table(profile, calorimeter.cell_y)
-    _positions(
-        energies,
-        calorimeter.cell_x,
-        calorimeter.cell_y,
-        along_x.eta_max,
-        along_x.distance,
-        along_y.eta_max,
-        along_y.distance,
-        x,
-        y,
-    )
+    flat = np.ascontiguousarray(energies).reshape(*energies.shape[:2], -1)
+    _positions(flat, calorimeter.nx, calorimeter.ny, along_x, along_y, x, y)
     return x, y
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _distance(
-    left: float, middle: float, right: float, eta_max: float, table: Array
+    left: float, middle: float, right: float, along: PositionTable
 ) -> float:  # pragma: no cover - compiled
     left, right = max(left, 0.0), max(right, 0.0)
     floor = _FLOOR * (left + middle + right)
     eta = np.log((right + floor) / (left + floor))
-    place = (eta / eta_max + 1.0) * 0.5 * (len(table) - 1)
+    table = along.distance
+    place = (eta / along.eta_max + 1.0) * 0.5 * (len(table) - 1)
     if place <= 0.0:
         return float(table[0])
     if place >= len(table) - 1:
@@ -113,50 +106,52 @@ def _distance(
     return float(table[index] + (place - index) * (table[index + 1] - table[index]))
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def event_position(
+    energies: Array, nx: int, ny: int, along_x: PositionTable, along_y: PositionTable
+) -> tuple[float, float]:  # pragma: no cover - compiled
+    """Position of one shower; `energies` has the shape (sections, at least nx * ny)."""
+    for section in range(len(energies) - 1, -1, -1):
+        cells = energies[section]
+        largest, ix, iy = 0.0, -1, -1
+        for i in range(nx):
+            for j in range(ny):
+                if cells[i * ny + j] > largest:
+                    largest, ix, iy = cells[i * ny + j], i, j
+        if ix < 0:
+            continue
+        left = middle = right = below = above = centre = 0.0
+        for i in range(max(ix - 1, 0), min(ix + 2, nx)):
+            for j in range(max(iy - 1, 0), min(iy + 2, ny)):
+                energy = cells[i * ny + j]
+                if i < ix:
+                    left += energy
+                elif i > ix:
+                    right += energy
+                else:
+                    middle += energy
+                if j < iy:
+                    below += energy
+                elif j > iy:
+                    above += energy
+                else:
+                    centre += energy
+        return (
+            (ix + 0.5 - 0.5 * nx) * along_x.cell + _distance(left, middle, right, along_x),
+            (iy + 0.5 - 0.5 * ny) * along_y.cell + _distance(below, centre, above, along_y),
+        )
+    return np.nan, np.nan
+
+
 @njit(cache=True, nogil=True)
 def _positions(
     energies: Array,
-    cell_x: float,
-    cell_y: float,
-    eta_x: float,
-    table_x: Array,
-    eta_y: float,
-    table_y: Array,
+    nx: int,
+    ny: int,
+    along_x: PositionTable,
+    along_y: PositionTable,
     x: Array,
     y: Array,
 ) -> None:  # pragma: no cover - compiled
-    events, sections, nx, ny = energies.shape
-    for event in range(events):
-        x[event] = y[event] = np.nan
-        for section in range(sections - 1, -1, -1):
-            cells = energies[event, section]
-            largest, ix, iy = 0.0, -1, -1
-            for i in range(nx):
-                for j in range(ny):
-                    if cells[i, j] > largest:
-                        largest, ix, iy = cells[i, j], i, j
-            if ix < 0:
-                continue
-            left = middle = right = below = above = centre = 0.0
-            for i in range(max(ix - 1, 0), min(ix + 2, nx)):
-                for j in range(max(iy - 1, 0), min(iy + 2, ny)):
-                    energy = cells[i, j]
-                    if i < ix:
-                        left += energy
-                    elif i > ix:
-                        right += energy
-                    else:
-                        middle += energy
-                    if j < iy:
-                        below += energy
-                    elif j > iy:
-                        above += energy
-                    else:
-                        centre += energy
-            x[event] = (ix + 0.5 - 0.5 * nx) * cell_x + _distance(
-                left, middle, right, eta_x, table_x
-            )
-            y[event] = (iy + 0.5 - 0.5 * ny) * cell_y + _distance(
-                below, centre, above, eta_y, table_y
-            )
-            break
+    for event in range(len(energies)):
+        x[event], y[event] = event_position(energies[event], nx, ny, along_x, along_y)

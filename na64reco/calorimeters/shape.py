@@ -16,7 +16,7 @@ was expected of it. K is chosen such that 100 GeV electrons peak near 1 and 95 %
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from na64reco.calorimeters.profile import ShowerProfile
     from na64reco.setup import Calorimeter
 
-__all__ = ["shower_chi2"]
+__all__ = ["Expectation", "Room", "event_chi2", "expectation", "make_room", "shower_chi2"]
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,95 @@ _SMALLEST_SHARE: Final = 1e-3
 _SMALLEST_PRS: Final = 1e-3
 _HIDDEN: Final = 3.0
 """Cells expected to have less than this many thresholds may well be below theirs."""
+
+
+_LANES: Final = 16
+"""Rows of cells are padded to a multiple of this, so that loops over them are whole vectors."""
+
+
+class Expectation(NamedTuple):
+    """The expected shower in one calorimeter as kernels take it.
+
+    Arrays over cells have the shape (2, stride): a section's cells flat, then padding.
+    """
+
+    nx: int
+    ny: int
+    cell_x: float
+    cell_y: float
+    weight: Array
+    sigma: Array
+    growth: Array
+    quantum: Array
+    single2: Array
+    wander2: Array
+    calibration2: float
+    noise2: Array
+    threshold: Array
+    live: Array
+    """1 for cells, 0 for the padding, shape (stride,)."""
+    share_log: float
+    share_slope: float
+    share_width: float
+    chi2_scale: float
+    chi2_growth: float
+
+
+def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Array) -> Expectation:
+    """Parameters and squares of them; `threshold` of the cells, GeV, shape (2, nx, ny)."""
+    cells = calorimeter.nx * calorimeter.ny
+    stride = -(-cells // _LANES) * _LANES
+    finite = np.zeros((2, stride))
+    finite[:, :cells] = np.where(np.isfinite(threshold), threshold, 0.0).reshape(2, cells)
+    return Expectation(
+        nx=calorimeter.nx,
+        ny=calorimeter.ny,
+        cell_x=calorimeter.cell_x,
+        cell_y=calorimeter.cell_y,
+        weight=profile.weight,
+        sigma=profile.sigma,
+        growth=profile.growth,
+        quantum=profile.quantum,
+        single2=profile.single**2,
+        wander2=profile.wander**2,
+        calibration2=profile.calibration_error**2,
+        noise2=np.maximum(profile.noise, 0.5 * finite) ** 2,
+        threshold=finite,
+        live=(np.arange(stride) < cells).astype(np.float64),
+        share_log=profile.share_log,
+        share_slope=profile.share_slope,
+        share_width=profile.share_width,
+        chi2_scale=profile.chi2_scale,
+        chi2_growth=profile.chi2_growth,
+    )
+
+
+class Room(NamedTuple):
+    """Memory that `event_chi2` works in."""
+
+    axes: Array
+    sigma: Array
+    grid: tuple[Array, Array, Array]
+    """Shares of a section's cells, their slopes in x and in y, shape (nx, ny) each."""
+    share: Array
+    """The same memory, flat and with padding that stays 0, shape (stride,)."""
+    slope_x: Array
+    slope_y: Array
+
+
+def make_room(expected: Expectation) -> Room:
+    """Memory for one thread."""
+    nx, ny, terms = expected.nx, expected.ny, expected.weight.shape[1]
+    share, slope_x, slope_y = flat = np.zeros((3, len(expected.live)))
+    first, second, third = (row[: nx * ny].reshape(nx, ny) for row in flat)
+    return Room(
+        axes=np.zeros((4, terms, max(nx, ny))),
+        sigma=np.zeros(terms),
+        grid=(first, second, third),
+        share=share,
+        slope_x=slope_x,
+        slope_y=slope_y,
+    )
 
 
 def shower_chi2(
@@ -70,123 +159,102 @@ def shower_chi2(
     -------
     shape (events,); NaN where there is no energy or no impact point
     """
-    chi2 = np.empty(len(energies))
-    finite = np.where(np.isfinite(threshold), threshold, 0.0)
-    noise = np.maximum(profile.noise, 0.5 * finite) ** 2
+    expected = expectation(profile, calorimeter, threshold)
+    events, cells = len(energies), calorimeter.nx * calorimeter.ny
+    padded = np.zeros((events, 2, len(expected.live)))
+    padded[:, :, :cells] = energies.reshape(events, 2, cells)
     if error is None:
-        error = np.full(len(energies), profile.track_error)
+        error = np.full(events, profile.track_error)
+    chi2 = np.empty(events)
     _chi2(
-        energies,
+        padded,
         np.ascontiguousarray(x, dtype=np.float64),
         np.ascontiguousarray(y, dtype=np.float64),
-        calorimeter.cell_x,
-        calorimeter.cell_y,
-        profile.weight,
-        profile.sigma,
-        profile.growth,
-        profile.quantum,
-        profile.single**2,
-        profile.wander**2,
         np.ascontiguousarray(error, dtype=np.float64),
-        profile.calibration_error**2,
-        np.ascontiguousarray(noise),
-        np.ascontiguousarray(finite),
-        profile.share_log,
-        profile.share_slope,
-        profile.share_width,
-        profile.chi2_scale,
-        profile.chi2_growth,
+        expected,
+        make_room(expected),
         chi2,
     )
     return chi2
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True)
 def _chi2(
     energies: Array,
     x: Array,
     y: Array,
-    cell_x: float,
-    cell_y: float,
-    weight: Array,
-    sigma: Array,
-    growth: Array,
-    quantum: Array,
-    single2: Array,
-    wander2: Array,
     error: Array,
-    calibration2: float,
-    noise2: Array,
-    threshold: Array,
-    share_log: float,
-    share_slope: float,
-    share_width: float,
-    chi2_scale: float,
-    chi2_growth: float,
+    expected: Expectation,
+    room: Room,
     chi2: Array,
 ) -> None:  # pragma: no cover - compiled
-    events, _, nx, ny = energies.shape
-    share, slope_x, slope_y = np.empty((nx, ny)), np.empty((nx, ny)), np.empty((nx, ny))
-    work = np.empty((4, weight.shape[1], max(nx, ny)))
-    scaled = np.empty(weight.shape[1])
-    for event in range(events):
-        prs, main = 0.0, 0.0
-        for i in range(nx):
-            for j in range(ny):
-                prs += energies[event, 0, i, j]
-                main += energies[event, 1, i, j]
-        total = prs + main
-        if not (total > 0.0 and np.isfinite(x[event]) and np.isfinite(y[event])):
-            chi2[event] = np.nan
-            continue
-        log_energy = np.log(max(total, 1.0) / REFERENCE_ENERGY)
-        sum_x = 0.0
-        for section in range(2):
-            for k in range(len(scaled)):
-                scaled[k] = sigma[section, k] * np.exp(growth[section] * log_energy)
-            fill_shares(
-                x[event], y[event], cell_x, cell_y, weight[section], scaled, work,
-                share, slope_x, slope_y,
-            )  # fmt: skip
-            energy = max(prs if section == 0 else main, 0.0)
-            poisson = quantum[section] * energy + single2[section]
-            shift = wander2[section] * energy + (error[event] * energy) ** 2
-            relative = calibration2 * energy * energy
-            # Cells below threshold lack in the section's sum: the expected shares are those of what
-            # is left.
-            hidden = 0.0
-            for i in range(nx):
-                for j in range(ny):
-                    expected = energy * share[i, j]
-                    limit = _HIDDEN * threshold[section, i, j]
-                    if energies[event, section, i, j] == 0.0 and expected < limit:
-                        hidden += share[i, j]
-            energy /= 1.0 - min(hidden, 0.5)
-            top, bottom = 0.0, 0.0
-            for i in range(nx):
-                for j in range(ny):
-                    f = share[i, j]
-                    slope2 = slope_x[i, j] ** 2 + slope_y[i, j] ** 2
-                    variance = (
-                        poisson * f * (1.0 - f)
-                        + slope2 * shift
-                        + relative * f * f
-                        + noise2[section, i, j]
-                    )
-                    v = np.sqrt(max(f, _SMALLEST_SHARE))
-                    excess = energies[event, section, i, j] - energy * f
-                    if energies[event, section, i, j] == 0.0:
-                        excess = min(excess + threshold[section, i, j], 0.0)
-                    top += v * excess * excess / variance
-                    bottom += v
-            sum_x += top / bottom * (_PRS_WEIGHT if section == 0 else 1.0)
-        pull = (
-            np.log(max(prs / total, _SMALLEST_PRS)) - share_log - share_slope * log_energy
-        ) / share_width
-        sum_x += _SHARE_WEIGHT * pull * pull
-        chi2[event] = (
-            chi2_scale
-            * np.exp(chi2_growth * log_energy)
-            * sum_x
-            / (1.0 + _PRS_WEIGHT + _SHARE_WEIGHT)
-        )
+    for event in range(len(energies)):
+        chi2[event] = event_chi2(energies[event], x[event], y[event], error[event], expected, room)
+
+
+# With Python's errors of division (numba's default) the loops over cells would not be vectorised.
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def event_chi2(
+    energies: Array, x: float, y: float, error: float, expected: Expectation, room: Room
+) -> float:  # pragma: no cover - compiled
+    """chi2/ndf of one shower; `energies` has the shape (2, stride), 0 in the padding."""
+    stride = len(expected.live)
+    prs, main = 0.0, 0.0
+    for cell in range(stride):
+        prs += energies[0, cell]
+        main += energies[1, cell]
+    total = prs + main
+    if not (total > 0.0 and np.isfinite(x) and np.isfinite(y)):
+        return np.nan
+    share, slope_x, slope_y = room.share, room.slope_x, room.slope_y
+    log_energy = np.log(max(total, 1.0) / REFERENCE_ENERGY)
+    sum_x = 0.0
+    for section in range(2):
+        grown = np.exp(expected.growth[section] * log_energy)
+        for k in range(len(room.sigma)):
+            room.sigma[k] = expected.sigma[section, k] * grown
+        fill_shares(
+            x, y, expected.cell_x, expected.cell_y, expected.weight[section], room.sigma,
+            room.axes, room.grid[0], room.grid[1], room.grid[2],
+        )  # fmt: skip
+        energy = max(prs if section == 0 else main, 0.0)
+        poisson = expected.quantum[section] * energy + expected.single2[section]
+        shift = expected.wander2[section] * energy + (error * energy) ** 2
+        relative = expected.calibration2 * energy * energy
+        # Cells below threshold lack in the section's sum: the expected shares are those of what
+        # is left.
+        hidden = 0.0
+        for cell in range(stride):
+            f, limit = share[cell], _HIDDEN * expected.threshold[section, cell]
+            empty = (energies[section, cell] == 0.0) & (energy * f < limit)
+            hidden += f if empty else 0.0
+        energy /= 1.0 - min(hidden, 0.5)
+        top, bottom = 0.0, 0.0
+        for cell in range(stride):
+            f, found = share[cell], energies[section, cell]
+            slope2 = slope_x[cell] ** 2 + slope_y[cell] ** 2
+            variance = (
+                poisson * f * (1.0 - f)
+                + slope2 * shift
+                + relative * f * f
+                + expected.noise2[section, cell]
+            )
+            v = expected.live[cell] * np.sqrt(max(f, _SMALLEST_SHARE))
+            excess = found - energy * f
+            below = min(excess + expected.threshold[section, cell], 0.0)
+            excess = below if found == 0.0 else excess
+            top += v * excess * excess / variance
+            bottom += v
+        sum_x += top / bottom * (_PRS_WEIGHT if section == 0 else 1.0)
+    pull = (
+        np.log(max(prs / total, _SMALLEST_PRS))
+        - expected.share_log
+        - expected.share_slope * log_energy
+    ) / expected.share_width
+    sum_x += _SHARE_WEIGHT * pull * pull
+    return (  # type: ignore[no-any-return]
+        expected.chi2_scale
+        * np.exp(expected.chi2_growth * log_energy)
+        * sum_x
+        / (1.0 + _PRS_WEIGHT + _SHARE_WEIGHT)
+    )
