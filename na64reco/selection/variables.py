@@ -121,11 +121,16 @@ def describe(name: str) -> Description:
     SelectionError
         If there is none of that name.
     """
-    known = known_variables()
-    if name not in known:
-        msg = f"There is no variable {name!r}. {did_you_mean(name, known)}"
-        raise SelectionError(msg)
-    return known[name]
+    # Histograms ask this for each of their axes in each chunk: no table of all is built for it.
+    from na64reco.reconstruction.columns import COLUMNS
+
+    if name in _REGISTRY:
+        return _REGISTRY[name].description
+    if name in COLUMNS:
+        column = COLUMNS[name]
+        return Description(np.dtype(column.dtype), column.unit, column.meaning)
+    msg = f"There is no variable {name!r}. {did_you_mean(name, known_variables())}"
+    raise SelectionError(msg)
 
 
 def base_columns(names: Iterable[str]) -> frozenset[str]:
