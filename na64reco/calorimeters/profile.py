@@ -249,8 +249,12 @@ def expected_shares(
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _normal(t: float) -> tuple[float, float]:  # pragma: no cover - compiled
-    """Distribution function and density of the normal distribution; 0 or 1, and 0, far away."""
-    t = min(max(t, -_CDF_RANGE), _CDF_RANGE)
+    """Distribution function and density of the normal distribution."""
+    # Most Gaussians are narrow, so that most edges of cells are far away.
+    if t <= -_CDF_RANGE:
+        return 0.0, 0.0
+    if t >= _CDF_RANGE:
+        return 1.0, 0.0
     index = int((t + _CDF_RANGE) * _CDF_PER_UNIT + 0.5)
     point = index * (1.0 / _CDF_PER_UNIT) - _CDF_RANGE
     d = t - point
@@ -261,33 +265,22 @@ def _normal(t: float) -> tuple[float, float]:  # pragma: no cover - compiled
     )
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _fill_axis(
-    position: float, cell: float, cells: int, sigma: Array, integral: Array, slope: Array
-) -> None:  # pragma: no cover - compiled
-    """Integrals of each Gaussian over each cell of one axis, and their slopes with position."""
-    start = -0.5 * cells * cell - position
-    per_cell = 1.0 / cell
-    for k in range(len(sigma)):
-        inverse = 1.0 / sigma[k]
-        for i in range(cells):
-            integral[k, i] = slope[k, i] = 0.0
-        # Most Gaussians are narrow: only the cells' edges within their reach make a difference.
-        reach = _CDF_RANGE * sigma[k]
-        first = int(min(max((-reach - start) * per_cell + 1.0, 0.0), cells + 1.0))
-        last = int(min(max((reach - start) * per_cell + 1.0, 0.0), cells + 1.0)) - 1
-        cdf = density = 0.0
-        for i in range(first, last + 1):
-            next_cdf, next_density = _normal((start + i * cell) * inverse)
-            if i > 0:
-                integral[k, i - 1] = next_cdf - cdf
-                slope[k, i - 1] = (density - next_density) * inverse
-            cdf, density = next_cdf, next_density
-        if 0 <= last < cells and first <= last:
-            integral[k, last] = 1.0 - cdf
-            slope[k, last] = density * inverse
-        elif first == last + 1 and 0 < first <= cells:
-            integral[k, first - 1] = 1.0
+    position: float, cell: float, cells: int, sigma: float, integral: Array, slope: Array
+) -> float:  # pragma: no cover - compiled
+    """Integrals of one Gaussian over each cell of one axis, their slopes with position; the sum."""
+    inverse = 1.0 / sigma
+    t, step = (-0.5 * cells * cell - position) * inverse, cell * inverse
+    first, density = _normal(t)
+    cdf = first
+    for i in range(cells):
+        t += step
+        next_cdf, next_density = _normal(t)
+        integral[i] = next_cdf - cdf
+        slope[i] = (density - next_density) * inverse
+        cdf, density = next_cdf, next_density
+    return cdf - first
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -310,15 +303,10 @@ def fill_shares(
     """
     nx, ny = share.shape
     in_x, slope_in_x, in_y, slope_in_y = work[0], work[1], work[2], work[3]
-    _fill_axis(x, cell_x, nx, sigma, in_x, slope_in_x)
-    _fill_axis(y, cell_y, ny, sigma, in_y, slope_in_y)
     total = 0.0
     for k in range(len(weight)):
-        all_x = all_y = 0.0
-        for i in range(nx):
-            all_x += in_x[k, i]
-        for j in range(ny):
-            all_y += in_y[k, j]
+        all_x = _fill_axis(x, cell_x, nx, sigma[k], in_x[k], slope_in_x[k])
+        all_y = _fill_axis(y, cell_y, ny, sigma[k], in_y[k], slope_in_y[k])
         total += weight[k] * all_x * all_y
     # Far outside the calorimeter nothing is left to share out.
     factor = 1.0 / total if total > 1e-9 else 0.0
