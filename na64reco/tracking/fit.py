@@ -10,20 +10,15 @@ the first plane: each is the best estimate from all hits at its place. R. Fruehw
 Instrum. Meth. A 262 (1987) 444.
 """
 
-# ruff: noqa: PLR0917 - kernels take flat arrays
-
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
-from scipy.special import gammaincc
 
-from na64reco.tracking.field import cross_dipole
-from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
+from na64reco.tracking.kalman import filter_tracks
+from na64reco.tracking.layout import MAGNET, SCATTERER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,16 +27,6 @@ if TYPE_CHECKING:
     from na64reco.tracking.planes import Planes
 
 __all__ = ["Fits", "fit_tracks", "residuals"]
-
-# Variances without knowledge, about the reference: mm^2, rad^2; of q/p relative (rms). Large
-# beside what is measured (pull of the result towards the reference < 1e-4 standard deviations),
-# small enough for the sum of both filters to keep its precision.
-_PRIOR: Final = (1e5, 1e5, 1e-1, 1e-1, 0.0)
-_PRIOR_MOMENTUM: Final = 10.0
-_ITERATIONS: Final = 4
-_NEARLY: Final = 0.05  # relative change of q/p that does not need another iteration
-_MIN_QP: Final = 1e-6
-_MAX_QP: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -77,18 +62,14 @@ def fit_tracks(
         Shape (tracks, 5): states at the layout's first element.
     """
     n = len(seeds)
-    chosen = layout.planes
-    first, last = np.full((n, 5), np.nan), np.full((n, 5), np.nan)
-    first_covariance, last_covariance = np.full((n, 5, 5), np.nan), np.full((n, 5, 5), np.nan)
-    chi2 = np.full(n, np.nan)
+    first, last = np.empty((n, 5)), np.empty((n, 5))
+    first_covariance, last_covariance = np.empty((n, 5, 5)), np.empty((n, 5, 5))
+    chi2 = np.empty(n)
     nothing = np.empty((0, 0, 0))
-    ok = _fit(
+    ok, ndf, p_value = filter_tracks(
         np.ascontiguousarray(measured, np.float64),
         np.ascontiguousarray(seeds, np.float64),
-        planes.cos[chosen],
-        planes.sin[chosen],
-        planes.resolution[chosen],
-        layout,
+        _tables(planes, layout),
         first,
         first_covariance,
         last,
@@ -96,9 +77,6 @@ def fit_tracks(
         chi2,
         nothing,
     )
-    ndf = np.isfinite(measured).sum(axis=1) - 5
-    with np.errstate(invalid="ignore"):
-        p_value = np.where(ndf > 0, gammaincc(np.maximum(ndf, 1) / 2, chi2 / 2), np.nan)
     return Fits(ok, first, first_covariance, last, last_covariance, chi2, ndf, p_value)
 
 
@@ -121,13 +99,10 @@ def residuals(
     # the two filters lacks some of the parameters; hence the full states.
     store = np.full((n, 2 * columns, 35), np.nan)
     scratch = np.empty((n, 5, 5))
-    _fit(
+    filter_tracks(
         np.ascontiguousarray(measured, np.float64),
         np.ascontiguousarray(fits.first),
-        planes.cos[chosen],
-        planes.sin[chosen],
-        planes.resolution[chosen],
-        layout,
+        _tables(planes, layout),
         np.empty((n, 5)),
         scratch,
         np.empty((n, 5)),
@@ -159,221 +134,53 @@ def residuals(
     return out, sigma
 
 
-# Of no NaN or infinity is made less by these; they allow fused multiply-add.
-_FAST: Final = {"contract", "reassoc", "nsz", "arcp"}
+def _path(layout: Layout, *, forward: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Planes, magnets and the end, in the order of the filter, with what lies before each.
 
+    Between two of them the slopes of the reference stay the same, so the scatterers there add up:
+    one with rms angle theta adds, at a distance a behind it, theta^2 (1, a, a^2) times one matrix
+    to the covariance of slopes, of slopes with positions, and of positions.
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _transport(d, cov, jacobian, work):  # type: ignore[no-untyped-def]
-    """Deviation and covariance through a magnet: d -> J d, C -> J C J^T, in place.
-
-    Only columns 2-4 of J differ from the unit matrix, and row 4 does not.
+    Returns
+    -------
+    tuple
+        (n, 2): kind and number of the element; (n, 4): drift up to it (mm) and the sums of
+        theta^2 (1, a, a^2) of the scatterers on the way, theta as in `Layout.scatter`.
     """
-    for i in range(4):
-        for j in range(5):
-            s = cov[i, j] if i < 2 else 0.0
-            for k in range(2, 5):
-                s += jacobian[i, k] * cov[k, j]
-            work[i, j] = s
-    for j in range(5):
-        work[4, j] = cov[4, j]
-    for i in range(5):
-        for j in range(5):
-            if j == 4:
-                cov[i, j] = work[i, 4]
-                continue
-            s = work[i, j] if j < 2 else 0.0
-            for k in range(2, 5):
-                s += jacobian[j, k] * work[i, k]
-            cov[i, j] = s
-    d2, d3, d4 = d[2], d[3], d[4]
-    for i in range(4):
-        s = d[i] if i < 2 else 0.0
-        d[i] = s + jacobian[i, 2] * d2 + jacobian[i, 3] * d3 + jacobian[i, 4] * d4
+    ends = layout.dipoles.end
+    elements = range(len(layout.z)) if forward else range(layout.last_plane, -1, -1)
+    names, values = [], []
+    here, total, sums = layout.z[elements[0]], 0.0, [0.0, 0.0, 0.0]
+    for e in elements:
+        kind, number = layout.kind[e], layout.number[e]
+        near, far = layout.z[e], layout.z[e]
+        if kind == MAGNET:
+            near, far = (near, ends[number]) if forward else (ends[number], near)
+        step = near - here
+        total += step
+        sums[2] += step * (2 * sums[1] + step * sums[0])
+        sums[1] += step * sums[0]
+        here = far
+        if kind == SCATTERER:
+            sums[0] += layout.scatter[e] ** 2
+            continue
+        names.append((kind, number))
+        values.append((total, *sums))
+        total, sums = 0.0, [0.0, 0.0, 0.0]
+    return np.array(names, np.int64), np.array(values, np.float64)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _filter(  # type: ignore[no-untyped-def]
-    measured, cos, sin, sigma, kind, number, z, scatter, ends, fields, losses, last_plane,
-    forward, reference, d, cov, work, store,
-):  # fmt: skip
-    """Filter one track along or against the beam; ``reference`` travels with it, in place.
+def _tables(planes: Planes, layout: Layout) -> tuple[NDArray[Any], ...]:
+    """What the kernels need to know: few arrays, since each costs time at every call.
 
-    Returns chi2, negative where the reference does not come through. The covariance is symmetric
-    and lives in 15 numbers, which the compiler keeps in registers: half the time of loops over a
-    matrix. Only magnets, whose Jacobian is full, see the matrix.
+    Planes (cos, sin, variance), magnets (length, field, loss), both ways of `_path`, and the
+    distance from the last plane to the end.
     """
-    jacobian = work[0]
-    x, y, tx, ty = reference[0], reference[1], reference[2], reference[3]
-    qp = reference[4]
-    d0 = d1 = d2 = d3 = d4 = 0.0
-    c00, c11, c22, c33 = _PRIOR[0], _PRIOR[1], _PRIOR[2], _PRIOR[3]
-    c44 = (_PRIOR_MOMENTUM * qp) ** 2
-    c01 = c02 = c03 = c04 = c12 = c13 = c14 = c23 = c24 = c34 = 0.0
-    chi2 = 0.0
-    elements = len(kind) if forward else last_plane + 1
-    here = z[0] if forward else z[last_plane]
-    for k in range(elements):
-        e = k if forward else elements - 1 - k
-        magnet = kind[e] == MAGNET
-        there = ends[number[e]] if magnet and not forward else z[e]
-        # Drift: x += step tx, y += step ty.
-        step = there - here
-        here = there
-        x += step * tx
-        y += step * ty
-        d0 += step * d2
-        d1 += step * d3
-        c00 += step * (2.0 * c02 + step * c22)
-        c01 += step * (c03 + c12 + step * c23)
-        c11 += step * (2.0 * c13 + step * c33)
-        c02 += step * c22
-        c03 += step * c23
-        c04 += step * c24
-        c12 += step * c23
-        c13 += step * c33
-        c14 += step * c34
-        if kind[e] == SCATTERER:
-            norm = 1.0 + tx * tx + ty * ty
-            # The root: the way through is longer at an angle.
-            variance = (scatter[e] * qp) ** 2 * norm * math.sqrt(norm)
-            c22 += variance * (1.0 + tx * tx)
-            c33 += variance * (1.0 + ty * ty)
-            c23 += variance * tx * ty
-        elif kind[e] == PLANE:
-            c = number[e]
-            if len(store):
-                row = store[c if forward else len(measured) + c]
-                row[:5] = d0, d1, d2, d3, d4
-                row[5:10] = x, y, tx, ty, qp
-                row[10:15] = c00, c01, c02, c03, c04
-                row[15:20] = c01, c11, c12, c13, c14
-                row[20:25] = c02, c12, c22, c23, c24
-                row[25:30] = c03, c13, c23, c33, c34
-                row[30:35] = c04, c14, c24, c34, c44
-            if np.isfinite(measured[c]):
-                u, v = cos[c], sin[c]
-                g0, g1 = c00 * u + c01 * v, c01 * u + c11 * v
-                g2, g3, g4 = c02 * u + c12 * v, c03 * u + c13 * v, c04 * u + c14 * v
-                weight = 1.0 / (g0 * u + g1 * v + sigma[c] * sigma[c])
-                r = measured[c] - (x + d0) * u - (y + d1) * v
-                chi2 += r * r * weight
-                k0, k1, k2 = g0 * weight, g1 * weight, g2 * weight
-                k3, k4 = g3 * weight, g4 * weight
-                d0 += k0 * r
-                d1 += k1 * r
-                d2 += k2 * r
-                d3 += k3 * r
-                d4 += k4 * r
-                c00 -= k0 * g0
-                c01 -= k0 * g1
-                c02 -= k0 * g2
-                c03 -= k0 * g3
-                c04 -= k0 * g4
-                c11 -= k1 * g1
-                c12 -= k1 * g2
-                c13 -= k1 * g3
-                c14 -= k1 * g4
-                c22 -= k2 * g2
-                c23 -= k2 * g3
-                c24 -= k2 * g4
-                c33 -= k3 * g3
-                c34 -= k3 * g4
-                c44 -= k4 * g4
-        elif magnet:
-            m = number[e]
-            length = ends[m] - z[e] if forward else z[e] - ends[m]
-            reference[:] = x, y, tx, ty, qp
-            if not cross_dipole(reference, length, fields[m], losses[m], jacobian):
-                return -1.0
-            x, y, tx, ty = reference[0], reference[1], reference[2], reference[3]
-            qp = reference[4]
-            d[:] = d0, d1, d2, d3, d4
-            cov[0, :] = c00, c01, c02, c03, c04
-            cov[1, :] = c01, c11, c12, c13, c14
-            cov[2, :] = c02, c12, c22, c23, c24
-            cov[3, :] = c03, c13, c23, c33, c34
-            cov[4, :] = c04, c14, c24, c34, c44
-            _transport(d, cov, jacobian, work[1])
-            d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
-            c00, c01, c02, c03, c04 = cov[0, 0], cov[0, 1], cov[0, 2], cov[0, 3], cov[0, 4]
-            c11, c12, c13, c14 = cov[1, 1], cov[1, 2], cov[1, 3], cov[1, 4]
-            c22, c23, c24 = cov[2, 2], cov[2, 3], cov[2, 4]
-            c33, c34, c44 = cov[3, 3], cov[3, 4], cov[4, 4]
-            here += length
-    reference[:] = x, y, tx, ty, qp
-    d[:] = d0, d1, d2, d3, d4
-    cov[0, :] = c00, c01, c02, c03, c04
-    cov[1, :] = c01, c11, c12, c13, c14
-    cov[2, :] = c02, c12, c22, c23, c24
-    cov[3, :] = c03, c13, c23, c33, c34
-    cov[4, :] = c04, c14, c24, c34, c44
-    return chi2
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fit(  # type: ignore[no-untyped-def]
-    measured, seeds, cos, sin, sigma, layout, first, first_cov, last, last_cov, chi2, store
-):
-    n = len(seeds)
-    ok = np.zeros(n, np.bool_)
-    reference, start, d = np.empty(5), np.empty(5), np.empty(5)
-    cov, work = np.empty((5, 5)), np.empty((2, 5, 5))
-    no_store = np.empty((0, 0))
-    empty = len(store) == 0
-    z, last_plane = layout.z, layout.last_plane
-    kind, number, scatter = layout.kind, layout.number, layout.scatter
-    ends, fields, losses = layout.dipoles.end, layout.dipoles.field, layout.dipoles.loss
-    for t in range(n):
-        start[:] = seeds[t]
-        fitted = False
-        for iteration in range(_ITERATIONS):
-            qp = start[4]
-            if not (abs(qp) <= _MAX_QP and abs(start[2]) < 1.0 and abs(start[3]) < 1.0):
-                break
-            if abs(qp) < _MIN_QP:
-                start[4] = qp = math.copysign(_MIN_QP, qp)
-            keep = no_store if empty else store[t]
-            reference[:] = start
-            value = _filter(
-                measured[t], cos, sin, sigma, kind, number, z, scatter, ends, fields, losses,
-                last_plane, True, reference, d, cov, work, keep,
-            )  # fmt: skip
-            if not value >= 0.0:
-                break
-            for i in range(5):
-                last[t, i] = reference[i] + d[i]
-                for j in range(5):
-                    last_cov[t, i, j] = cov[i, j]
-            chi2[t] = value
-            # Against the beam about the same reference, from its place at the last plane.
-            drift = z[last_plane] - z[len(z) - 1]
-            reference[0] += drift * reference[2]
-            reference[1] += drift * reference[3]
-            value = _filter(
-                measured[t], cos, sin, sigma, kind, number, z, scatter, ends, fields, losses,
-                last_plane, False, reference, d, cov, work, keep,
-            )  # fmt: skip
-            if not value >= 0.0:
-                break
-            for i in range(5):
-                first[t, i] = reference[i] + d[i]
-                for j in range(5):
-                    first_cov[t, i, j] = cov[i, j]
-                start[i] = first[t, i]
-            fitted = True
-            if abs(d[4]) <= _NEARLY * abs(qp):
-                break
-            fitted = iteration == _ITERATIONS - 1
-        valid = fitted and chi2[t] >= 0.0
-        for i in range(5):
-            valid = valid and first_cov[t, i, i] > 0 and last_cov[t, i, i] > 0
-            valid = valid and np.isfinite(first[t, i]) and np.isfinite(last[t, i])
-        ok[t] = valid
-        if not valid:
-            first[t, :] = np.nan
-            last[t, :] = np.nan
-            first_cov[t, :, :] = np.nan
-            last_cov[t, :, :] = np.nan
-            chi2[t] = np.nan
-    return ok
+    chosen, magnets = layout.planes, layout.dipoles
+    return (
+        np.stack((planes.cos[chosen], planes.sin[chosen], planes.resolution[chosen] ** 2), axis=1),
+        np.stack((magnets.end - magnets.start, magnets.field, magnets.loss), axis=1),
+        *_path(layout, forward=True),
+        *_path(layout, forward=False),
+        layout.z[-1] - layout.z[layout.last_plane],
+    )
