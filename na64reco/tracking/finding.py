@@ -178,7 +178,6 @@ def _find(  # type: ignore[no-untyped-def]
     x_position, y_position = np.empty(largest), np.empty(largest)
     x_number, y_number = np.empty(largest, np.int64), np.empty(largest, np.int64)
     used = np.zeros(largest, np.bool_)
-    state, jacobian = np.empty(5), np.empty((5, 5))
     up_hits, up = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, VALUES))
     down_hits, down = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, VALUES))
     line_hits, lines = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, VALUES))
@@ -235,7 +234,7 @@ def _find(  # type: ignore[no-untyped-def]
         n_x, any_down, busy = bent_tracks(
             x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z, layout.bend,
             layout.field_centre, kink, layout.kink, dipoles, pairs_up, pairs_down,
-            up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values, state, jacobian,
+            up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values,
         )  # fmt: skip
         if n_x == 0:
             reason[e] = TOO_BUSY if busy else (NO_MATCH if any_down else NO_DOWNSTREAM)

@@ -126,14 +126,14 @@ def find_segments(  # type: ignore[no-untyped-def]
     capacity = len(segments)
     for s in range(len(pairs)):
         a, b = pairs[s, 0], pairs[s, 1]
-        lever = z[b] - z[a]
+        per_mm = 1.0 / (z[b] - z[a])
         for i in range(start[a], start[a + 1]):
             if used[i]:
                 continue
             for j in range(start[b], start[b + 1]):
                 if used[j]:
                     continue
-                slope = (position[j] - position[i]) / lever
+                slope = (position[j] - position[i]) * per_mm
                 if abs(slope) > max_slope:
                     continue
                 known = False
@@ -153,7 +153,7 @@ def find_segments(  # type: ignore[no-untyped-def]
                 for c in range(lo, hi):
                     if c in (a, b) or start[c] == start[c + 1]:
                         continue
-                    w = (z[c] - z[a]) / lever
+                    w = (z[c] - z[a]) * per_mm
                     expected = position[i] + slope * (z[c] - z[a])
                     away = kink * min(abs(z[c] - z[a]), abs(z[c] - z[b]))
                     variance = (
