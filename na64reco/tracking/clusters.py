@@ -160,8 +160,8 @@ def _reserve(begin, end, station, projection, lookup, used, lo, hi, falls):  # t
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _select(  # type: ignore[no-untyped-def]
-    begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead, mean,
-    window, reserved, used, lo, hi, falls, strips, charges, times,
+    begin, end, station, projection, strip, charge, time, lookup, limits, dead,
+    reserved, used, lo, hi, falls, strips, charges, times,
 ):  # fmt: skip
     """Good strips of one collection in one event: those of plane p are put at [lo[p], hi[p]).
 
@@ -190,7 +190,8 @@ def _select(  # type: ignore[no-untyped-def]
                 else:
                     lo[p], unsorted = top, False
                 before = strips[top - 1] if top > lo[p] else -1
-                number, least, middle, width = channels[p], floor[p], mean[p], window[p]
+                number, least = int(limits[p, 0]), limits[p, 1]
+                middle, width = limits[p, 2], limits[p, 3]
         if p < 0:
             bad += 1
             continue
@@ -212,20 +213,20 @@ def _select(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _select_any(  # type: ignore[no-untyped-def]
-    begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead, mean,
-    window, used, lo, hi, falls, strips, charges, times,
+    begin, end, station, projection, strip, charge, time, lookup, limits, dead,
+    used, lo, hi, falls, strips, charges, times,
 ):  # fmt: skip
     """`_select` for hits in any order. Inlined, since a call hands over 130 numbers."""
     after, bad = _select(
-        begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead, mean,
-        window, False, used, lo, hi, falls, strips, charges, times,
+        begin, end, station, projection, strip, charge, time, lookup, limits, dead,
+        False, used, lo, hi, falls, strips, charges, times,
     )  # fmt: skip
     if after < 0:
         after = used + end - begin
         _reserve(begin, end, station, projection, lookup, used, lo, hi, falls)
         _, bad = _select(
-            begin, end, station, projection, strip, charge, time, lookup, channels, floor, dead,
-            mean, window, True, used, lo, hi, falls, strips, charges, times,
+            begin, end, station, projection, strip, charge, time, lookup, limits, dead,
+            True, used, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
     return after, bad
 
@@ -235,9 +236,10 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     n = len(planes.z)
     channels, pitch, width = planes.channels, planes.pitch, planes.time_width
     zero = planes.shift - 0.5 * (channels - 1) * pitch  # position of strip 0
-    mean, window = planes.time, STRIP_WINDOW * width
     min_charge, dead = planes.min_charge, planes.dead
-    floor = np.maximum(min_charge, _TINY)
+    limits = np.empty((n, 4))  # of good strips: number, least charge, middle and width of times
+    limits[:, 0], limits[:, 1] = channels, np.maximum(min_charge, _TINY)
+    limits[:, 2], limits[:, 3] = planes.time, STRIP_WINDOW * width
     capacity = 2 * (len(mm[4]) + len(gem[4]))  # a shared strip may belong to two
     position = np.empty(capacity)
     total = np.empty(capacity)
@@ -266,12 +268,12 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
             lo[p] = hi[p] = -1
         used, bad = _select_any(
             mm_offsets[e], mm_offsets[e + 1], mm_station, mm_projection, mm_strip, mm_charge,
-            mm_time, mm_lookup, channels, floor, dead, mean, window,
+            mm_time, mm_lookup, limits, dead,
             0, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
         _, bad2 = _select_any(
             gem_offsets[e], gem_offsets[e + 1], gem_station, gem_projection, gem_strip, gem_charge,
-            gem_time, gem_lookup, channels, floor, dead, mean, window,
+            gem_time, gem_lookup, limits, dead,
             used, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
         ignored[e] = bad + bad2
