@@ -170,7 +170,7 @@ def fill_event(
     Returns the energy-weighted mean lateness and the number of hits that were ignored.
     """
     sections, nx, ny = shape
-    stride = len(in_time) // sections
+    stride, row = np.uint64(len(in_time) // sections), np.uint64(ny)
     for cell in range(len(in_time)):
         in_time[cell] = out_of_time[cell] = 0.0
     weighted, weight, ignored = 0.0, 0.0, 0
@@ -182,16 +182,18 @@ def fill_event(
         if not finite or i >= sections or j >= nx or k >= ny:
             ignored += 1
             continue
-        cell = i * stride + j * ny + k
+        # Unsigned: numba would look for negative indices otherwise.
+        cell = np.uint64(i) * stride + np.uint64(j) * row + np.uint64(k)
         energy = constants[0, cell] * amplitude
         late = time - constants[1, cell]
-        if abs(late) < constants[2, cell]:
-            in_time[cell] += energy
-            if energy > 0.0:
-                weighted += energy * late
-                weight += energy
-        else:
-            out_of_time[cell] += energy
+        # Without a branch: pile-up makes it one that cannot be predicted.
+        punctual = abs(late) < constants[2, cell]
+        inside = energy if punctual else 0.0
+        in_time[cell] += inside
+        out_of_time[cell] += 0.0 if punctual else energy
+        positive = inside if inside > 0.0 else 0.0
+        weighted += positive * late
+        weight += positive
     for cell in range(len(in_time)):
         in_time[cell] = 0.0 if in_time[cell] < constants[3, cell] else in_time[cell]
     return (weighted / weight if weight > 0.0 else np.nan), ignored
