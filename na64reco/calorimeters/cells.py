@@ -183,14 +183,14 @@ def fill_event(
             ignored += 1
             continue
         # Unsigned: numba would look for negative indices otherwise.
-        cell = np.uint64(i) * stride + np.uint64(j) * row + np.uint64(k)
-        energy = constants[0, cell] * amplitude
-        late = time - constants[1, cell]
+        place = np.uint64(i) * stride + np.uint64(j) * row + np.uint64(k)
+        energy = constants[0, place] * amplitude
+        late = time - constants[1, place]
         # Without a branch: pile-up makes it one that cannot be predicted.
-        punctual = abs(late) < constants[2, cell]
+        punctual = abs(late) < constants[2, place]
         inside = energy if punctual else 0.0
-        in_time[cell] += inside
-        out_of_time[cell] += 0.0 if punctual else energy
+        in_time[place] += inside
+        out_of_time[place] += 0.0 if punctual else energy
         positive = inside if inside > 0.0 else 0.0
         weighted += positive * late
         weight += positive
