@@ -179,7 +179,7 @@ def fill_event(
         amplitude, time = np.float64(hits.amplitude[hit]), np.float64(hits.time[hit])
         # One test for both: NaN and infinities times zero are not zero.
         finite = 0.0 * amplitude + 0.0 * time == 0.0
-        if not finite or i >= sections or j >= nx or k >= ny:
+        if not (finite and 0 <= i < sections and 0 <= j < nx and 0 <= k < ny):
             ignored += 1
             continue
         # Unsigned: numba would look for negative indices otherwise.
