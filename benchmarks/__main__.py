@@ -1,15 +1,23 @@
-"""`python -m benchmarks`: run every benchmark and print one JSON object."""
+"""`python -m benchmarks`: run every benchmark and print one JSON object.
+
+Names of benchmarks as arguments (chain, tracking) run only those.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from benchmarks import chain
+from benchmarks import chain, tracking
+
+BENCHMARKS = {"chain": chain.measure, "tracking": tracking.measure}
 
 
 def main() -> None:
-    json.dump({"chain": chain.measure()}, sys.stdout, indent=2)
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := [name for name in chosen if name not in BENCHMARKS]:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    json.dump({name: BENCHMARKS[name]() for name in chosen}, sys.stdout, indent=2)
     print()
 
 
