@@ -16,14 +16,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from na64reco.setup import Setup
+    from na64reco.setup.model import Calorimeter
 
-__all__ = ["MAGNET", "PLANE", "SCATTERER", "STOP", "Layout", "View", "highland", "make_layout"]
+__all__ = [
+    "MAGNET",
+    "PLANE",
+    "SCATTERER",
+    "STOP",
+    "Layout",
+    "View",
+    "calorimeter_behind",
+    "highland",
+    "make_layout",
+]
 
 PLANE: Final = 0
 SCATTERER: Final = 1
 MAGNET: Final = 2
 STOP: Final = 3
 
+_SLOPE_OF_BEAM: Final = 0.01  # largest before the magnets; analyses cut at 3 mrad
+_SLOPE_OF_OTHERS: Final = 0.1  # a particle behind the target may go anywhere the magnets let it
 _NEARLY: Final = 0.2  # sine of the largest angle at which a plane still belongs to a view
 
 
@@ -72,6 +85,8 @@ class Layout(NamedTuple):
     """Scattering between first and last plane, as in ``scatter``."""
     beam_momentum: float
     """GeV/c."""
+    max_slope_in: float
+    """Largest slope, in x and in y, that is looked for before the magnets."""
 
 
 def highland(thickness: float) -> float:
@@ -86,7 +101,11 @@ def highland(thickness: float) -> float:
 
 
 def _view(
-    planes: Planes, chosen: NDArray[np.int64], component: NDArray[np.float64], middle: float
+    planes: Planes,
+    chosen: NDArray[np.int64],
+    component: NDArray[np.float64],
+    centres: NDArray[np.float64],
+    middle: float,
 ) -> View:
     columns = np.array([c for c, p in enumerate(chosen) if abs(component[p]) > 1 - _NEARLY**2])
     columns = columns.astype(np.int64)
@@ -96,22 +115,44 @@ def _view(
         column=columns,
         plane=index,
         z=planes.z[index],
-        origin=planes.origin[index],
+        # Not `Planes.origin`: where a plane is turned, that has a share of the other coordinate,
+        # which is large behind the magnets, while a track is always near the station's centre.
+        origin=centres[columns] * component[index],
         scale=scale,
         sigma=planes.resolution[index] * np.abs(scale),
         upstream=int(np.count_nonzero(planes.z[index] < middle)),
     )
 
 
+def calorimeter_behind(setup: Setup, z: float) -> Calorimeter:
+    """The calorimeter to which tracks are extrapolated: the ECAL, or the HCAL behind the target.
+
+    Raises
+    ------
+    SetupError
+        Where z, the last plane's, lies behind both.
+    """
+    for calorimeter in (setup.ecal, setup.hcal):
+        if z < calorimeter.z:
+            return calorimeter
+    msg = (
+        f"setup {setup.name}: a tracking plane at z = {z} mm stands behind the front faces of "
+        f"ECAL ({setup.ecal.z} mm) and HCAL ({setup.hcal.z} mm); tracks are followed up to one "
+        "of them"
+    )
+    raise SetupError(msg)
+
+
 def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> Layout:
-    """Collect planes, magnets and material of a spectrometer, up to the ECAL's face.
+    """Collect planes, magnets and material of a spectrometer, up to the calorimeter behind it.
 
     Material is that of all stations, of the passive parts, and of the counters without a hole.
 
     Raises
     ------
     SetupError
-        Where the spectrometer has too few planes, or no field, to measure a momentum.
+        Where the spectrometer has too few planes, or no field, to measure a momentum, or no
+        calorimeter behind it.
     """
     chosen = choose_spectrometer(setup, spectrometer)
     magnets = dipoles((setup.magnets[m] for m in chosen.magnets), particle=setup.beam.particle)
@@ -122,21 +163,17 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         raise SetupError(msg)
     centre = float((strengths * (magnets.start + magnets.end) / 2).sum() / strengths.sum())
 
-    keys = {
-        (TECHNOLOGIES.index(s.technology), s.number)
+    stations = {
+        (TECHNOLOGIES.index(s.technology), s.number): s
         for s in (setup.stations[n] for n in (*chosen.upstream, *chosen.downstream))
         if s.technology in TECHNOLOGIES
     }
-    columns = np.array(
-        [
-            i
-            for i in range(len(planes.z))
-            if (int(planes.technology[i]), int(planes.station[i])) in keys
-        ],
-        np.int64,
-    )
-    x = _view(planes, columns, planes.cos, centre)
-    y = _view(planes, columns, planes.sin, centre)
+    keys = [(int(t), int(n)) for t, n in zip(planes.technology, planes.station, strict=True)]
+    columns = np.array([i for i, key in enumerate(keys) if key in stations], np.int64)
+    centres = np.array([(stations[keys[i]].x, stations[keys[i]].y) for i in columns])
+    centres = centres.reshape(-1, 2)
+    x = _view(planes, columns, planes.cos, centres[:, 0], centre)
+    y = _view(planes, columns, planes.sin, centres[:, 1], centre)
     for view, name, need_up, need_down in ((x, "x", 1, 2), (y, "y", 1, 2)):
         down = len(view.z) - view.upstream
         if view.upstream < need_up or down < need_down or len(view.z) < 4 - (name == "y"):
@@ -147,7 +184,7 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
             )
             raise SetupError(msg)
 
-    z_stop = setup.ecal.z
+    z_stop = calorimeter_behind(setup, float(planes.z[columns].max(initial=-np.inf))).z
     first = float(planes.z[columns].min()) if len(columns) else 0.0
     entries: list[tuple[float, int, int, float]] = [
         (float(planes.z[p]), PLANE, c, 0.0) for c, p in enumerate(columns)
@@ -185,4 +222,5 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         field_centre=centre,
         kink=float(np.sqrt((scatter[:last] ** 2).sum())),
         beam_momentum=setup.beam.momentum,
+        max_slope_in=_SLOPE_OF_BEAM if z_stop == setup.ecal.z else _SLOPE_OF_OTHERS,
     )

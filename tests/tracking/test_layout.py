@@ -46,6 +46,19 @@ def test_rotation_changes_the_measured_direction(setup, conditions):
     assert planes.origin[p] == pytest.approx(308.5 * np.cos(angle))
 
 
+def test_views_of_turned_planes_are_right_near_the_axis_of_the_station(setup, conditions):
+    # Behind the magnets x is 300 mm: turned by 5 mrad, a Y plane's u has 1.5 mm of it.
+    turned = {("gem", 2, 1): Alignment(0.0, 5.0), ("gem", 2, 0): Alignment(0.0, 5.0)}
+    planes = strip_planes(setup, dataclasses.replace(conditions, alignment=turned))
+    layout = make_layout(setup, planes)
+    x, y = 308.5, 4.0  # on the axis of GEM2 in x, 4 mm off in y
+    for view, number, true, off in ((layout.x, 0, x, 5e-3 * 4.0), (layout.y, 1, y, 1e-4)):
+        p = planes.lookup[1, 2, number]
+        i = int(np.flatnonzero(view.plane == p)[0])
+        position = x * planes.cos[p] + y * planes.sin[p] - planes.origin[p]
+        assert (position + view.origin[i]) * view.scale[i] == pytest.approx(true, abs=1.01 * off)
+
+
 def test_missing_conditions_are_named(setup, conditions):
     lacking = {k: v for k, v in conditions.mm.items() if k != (3, 1)}
     with pytest.raises(ConditionsError, match=r"no mm block for station 3 projection Y.*mm\.txt"):
