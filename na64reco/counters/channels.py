@@ -1,41 +1,35 @@
 """Hits of rows of channels (photomultipliers, modules, counters) to energies.
 
-The rules are those of the calorimeters' cells: pulses of a channel add up, inside and outside its
-time window, and an in-time sum below the threshold is 0.
+A row of channels is a calorimeter of one section and one cell in y, and the rules are the same:
+pulses of a channel add up, inside and outside its time window; an in-time sum below the threshold
+is 0.
 """
-
-# ruff: noqa: PLR0917 - kernels take flat arrays
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from na64reco.calibration import CellConditions
+from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
 from na64reco.errors import DataError
+from na64reco.events.columns import Hits
 
 if TYPE_CHECKING:
-    from na64reco.calibration import CellConditions
-    from na64reco.events import Hits
+    from numpy.typing import NDArray
 
 __all__ = ["TIME_WINDOW", "ChannelEnergies", "channel_energies"]
-
-TIME_WINDOW: Final = 3.0
-"""Half width of the in-time window in units of the channel's time resolution, as for cells."""
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelEnergies:
     """Energies of all channels of one detector."""
 
-    in_time: Array
+    in_time: NDArray[np.float64]
     """GeV, shape (events, channels); sums below the channel's threshold are 0."""
-    out_of_time: Array
+    out_of_time: NDArray[np.float64]
     """GeV, shape (events, channels): all other pulses."""
     ignored: int
     """Hits left out: amplitude or time not finite, or no such channel."""
@@ -75,51 +69,29 @@ def channel_energies(
             f"has ({channels},): conditions and setup do not belong together."
         )
         raise DataError(msg)
-    events = len(hits.offsets) - 1
-    in_time, out_of_time = np.zeros((events, channels)), np.zeros((events, channels))
-    ignored = _fill(
-        hits.offsets,
-        hits.columns[axis],
-        hits.columns["amplitude"],
-        hits.columns["time"],
-        conditions.scale,
-        conditions.time,
-        conditions.time_width,
-        conditions.threshold,
-        float(window),
-        in_time,
-        out_of_time,
+    row = hits.columns[axis]
+    columns = {
+        "ix": row,
+        "iy": np.zeros(len(row), dtype=np.uint8),
+        "amplitude": hits.columns["amplitude"],
+        "time": hits.columns["time"],
+    }
+    shape = (1, channels, 1)
+    as_cells = CellConditions(
+        *(
+            values.reshape(shape)
+            for values in (
+                conditions.scale,
+                conditions.time,
+                conditions.time_width,
+                conditions.threshold,
+            )
+        )
     )
-    return ChannelEnergies(in_time, out_of_time, int(ignored))
-
-
-@njit(cache=True, nogil=True)
-def _fill(
-    offsets: NDArray[np.int64],
-    channel: NDArray[np.uint8],
-    amplitude: NDArray[np.float32],
-    hit_time: NDArray[np.float32],
-    scale: Array,
-    expected: Array,
-    width: Array,
-    threshold: Array,
-    window: float,
-    in_time: Array,
-    out_of_time: Array,
-) -> int:  # pragma: no cover - compiled
-    ignored = 0
-    for event in range(len(offsets) - 1):
-        for hit in range(offsets[event], offsets[event + 1]):
-            i = channel[hit]
-            if i >= len(scale) or not np.isfinite(amplitude[hit]) or not np.isfinite(hit_time[hit]):
-                ignored += 1
-                continue
-            energy = scale[i] * np.float64(amplitude[hit])
-            if abs(np.float64(hit_time[hit]) - expected[i]) < window * width[i]:
-                in_time[event, i] += energy
-            else:
-                out_of_time[event, i] += energy
-        for i in range(len(scale)):
-            if in_time[event, i] < threshold[i]:
-                in_time[event, i] = 0.0
-    return ignored
+    cells = cell_energies(Hits(hits.offsets, columns), as_cells, shape, window=window)
+    events = len(hits)
+    return ChannelEnergies(
+        cells.in_time.reshape(events, channels),
+        cells.out_of_time.reshape(events, channels),
+        cells.ignored,
+    )
