@@ -232,9 +232,9 @@ def _find(  # type: ignore[no-untyped-def]
             continue
         used[:n_hits_x] = False
         n_x, any_down, busy = bent_tracks(
-            x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z, layout.bend,
-            layout.field_centre, kink, layout.kink, dipoles, pairs_up, pairs_down,
-            up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values,
+            x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z,
+            layout.max_slope_in, layout.bend, layout.field_centre, kink, layout.kink, dipoles,
+            pairs_up, pairs_down, up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values,
         )  # fmt: skip
         if n_x == 0:
             reason[e] = TOO_BUSY if busy else (NO_MATCH if any_down else NO_DOWNSTREAM)
@@ -244,8 +244,9 @@ def _find(  # type: ignore[no-untyped-def]
             slowest = max(slowest, abs(x_values[c, QP]))
         used[:n_hits_y] = False
         n_y = straight_tracks(
-            y_start, y_position, used, y_z, y_sigma, vy.upstream, first_z, layout.kink * slowest,
-            pairs_y, line_hits, lines, trial, y_hits, y_values,
+            y_start, y_position, used, y_z, y_sigma, vy.upstream, first_z,
+            layout.max_slope_in, layout.kink * slowest, pairs_y, line_hits, lines,
+            trial, y_hits, y_values,
         )  # fmt: skip
         if n_y <= 0:
             reason[e] = TOO_BUSY if n_y < 0 else NO_MATCH

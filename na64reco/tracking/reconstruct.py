@@ -11,7 +11,7 @@ from na64reco.errors import DataError
 from na64reco.tracking.clusters import count_in_time, find_clusters
 from na64reco.tracking.finding import NO_UPSTREAM, OK, find_candidates
 from na64reco.tracking.fit import fit_tracks
-from na64reco.tracking.layout import make_layout
+from na64reco.tracking.layout import calorimeter_behind, make_layout
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.straws import count_straws
 
@@ -66,7 +66,8 @@ def reconstruct_tracks(
     mm, gem, straw
         Hits of the same events; None where the file lacks the collection (not all three).
     spectrometer
-        Of the setup.
+        Of the setup. Tracks are extrapolated to the calorimeter behind it: the ECAL, or, where its
+        planes stand behind the ECAL, the HCAL (``track.x_ecal`` and the like are then of its face).
 
     Returns
     -------
@@ -111,7 +112,8 @@ def reconstruct_tracks(
         fits = fit_tracks(
             measurements(candidates, clusters, planes, layout), candidates.seed, planes, layout
         )
-        _fill(columns, candidates, fits, setup.ecal)
+        behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
+        _fill(columns, candidates, fits, behind)
     if straw is None:
         nothing = np.zeros(events, np.int32)
         names = ("multiplicity", "min_multiplicity", "hits", "planes")
@@ -159,7 +161,7 @@ def _best(candidates: Candidates, fits: Fits) -> tuple[NDArray[np.int64], NDArra
 
 
 def _fill(
-    columns: dict[str, NDArray[Any]], candidates: Candidates, fits: Fits, ecal: Calorimeter
+    columns: dict[str, NDArray[Any]], candidates: Candidates, fits: Fits, calorimeter: Calorimeter
 ) -> None:
     columns["track.reason"][:] = candidates.reason
     columns["track.reason"][np.diff(candidates.offsets) > 0] = FIT_FAILED
@@ -172,7 +174,7 @@ def _fill(
     columns["track.charge"][event] = np.sign(qp)
     columns["track.ndf"][event] = fits.ndf[chosen]
     columns["track.hits"][event] = fits.ndf[chosen] + 5
-    x, y, x_error, y_error = to_face(last, fits.last_covariance[chosen], ecal)
+    x, y, x_error, y_error = to_face(last, fits.last_covariance[chosen], calorimeter)
     values = {
         "momentum": 1 / np.abs(qp),
         "momentum_error": np.sqrt(fits.first_covariance[chosen, 4, 4]) / qp**2,

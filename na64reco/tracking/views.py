@@ -52,12 +52,11 @@ _INLINED: Final[dict[str, Any]] = {
     "error_model": "numpy",
     "forceinline": True,  # at every event, handing over dozens of arrays costs a fifth of the time
 }
-_MAX_SLOPE_IN: Final = 0.01  # of a beam particle; analyses cut at 3 mrad
 _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
 _MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
-_SINGLE_SPREAD: Final = 1e-3  # rad: ranks hits that have no partner by the direction they imply
+_SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner by direction
 
 
 @njit(**_INLINED)
@@ -173,8 +172,9 @@ def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignor
 
 @njit(**_INLINED)
 def bent_tracks(  # type: ignore[no-untyped-def]
-    start, position, used, z, sigma, upstream, first_z, bend, centre, kink, kink_per_momentum,
-    dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept,
+    start, position, used, z, sigma, upstream, first_z, max_slope, bend, centre, kink,
+    kink_per_momentum, dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down,
+    trial_hits, trial, kept_hits, kept,
 ):  # fmt: skip
     """Tracks of one event in the bending view, in the three passes of `finding`.
 
@@ -211,7 +211,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         continue
                     for d in range(n_down):
                         slope, qp = _single(position[h], z[p], down[d], bend, centre)
-                        if abs(slope) > _MAX_SLOPE_IN or abs(qp) > 1.0 / _MIN_MOMENTUM:
+                        if abs(slope) > max_slope or abs(qp) > 1.0 / _MIN_MOMENTUM:
                             continue
                         if n == capacity:
                             return number, True, True
@@ -220,13 +220,14 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         trial[n, START] = position[h] + slope * (first_z - z[p])
                         trial[n, T] = slope
                         trial[n, QP] = qp
-                        trial[n, SCORE] = (slope / _SINGLE_SPREAD) ** 2 + down[d, CHI2]
+                        unlikely = slope / (_SINGLE_SPREAD * max_slope)
+                        trial[n, SCORE] = unlikely * unlikely + down[d, CHI2]
                         trial[n, SCORE] -= _MISSING * (1.0 + down[d, HITS])
                         n += 1
         else:
             n_up = find_segments(
                 pairs_up, 0, upstream, 2, start, position, used, z, sigma, kink,
-                _MAX_SLOPE_IN, up_hits, up,
+                max_slope, up_hits, up,
             )  # fmt: skip
             if n_up < 0:
                 return number, True, True
@@ -251,7 +252,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
 
 @njit(**_INLINED)
 def straight_tracks(  # type: ignore[no-untyped-def]
-    start, position, used, z, sigma, upstream, first_z, kink, pairs, line_hits, lines,
+    start, position, used, z, sigma, upstream, first_z, max_slope, kink, pairs, line_hits, lines,
     trial, kept_hits, kept,
 ):  # fmt: skip
     """Tracks of one event in the other view: at least one hit before, two behind the magnets.
@@ -265,7 +266,7 @@ def straight_tracks(  # type: ignore[no-untyped-def]
         min_hits = max(3, planes - 2) if attempt == 0 else 3
         n = find_segments(
             pairs, 0, planes, min_hits, start, position, used, z, sigma, kink,
-            _MAX_SLOPE_IN, line_hits, lines,
+            max_slope, line_hits, lines,
         )  # fmt: skip
         if n < 0:
             return -1
