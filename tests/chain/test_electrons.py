@@ -75,9 +75,9 @@ def test_tracks_lead_to_the_shower(sample):
         assert np.nanmedian(columns[error][chosen]) < 1.0
 
 
-def kappa(columns: dict[str, np.ndarray]) -> tuple[int, int]:
+def kappa(columns: dict[str, np.ndarray], season: int = 2022) -> tuple[int, int]:
     """Electrons that pass all cuts but the ECAL threshold, of those that the beam trigger took."""
-    outcome = apply(load_selection("electron-calibration-2022"), columns, simulated=True)
+    outcome = apply(load_selection(f"electron-calibration-{season}"), columns, simulated=True)
     return outcome.cutflow.passed[-1], outcome.cutflow.entered
 
 
@@ -92,6 +92,13 @@ def test_efficiency_at_nominal_intensity_and_its_fall(sample):
     # Each step is many standard deviations (0.8 % at 4000 events) of pile-up.
     assert all(a - b > 0.03 for a, b in pairwise(efficiency))
     assert efficiency[0] > 0.8
+
+
+@pytest.mark.parametrize("season", [2016, 2017, 2018, 2021])
+def test_every_season_has_an_efficiency_as_published(sample, season):
+    """About 50 % with 10 % variation between runs: arXiv:2404.06982, section 5."""
+    passed, total = kappa(sample("electron", 2000, name=f"{season}-electron"), season)
+    assert 0.40 < passed / total < 0.65
 
 
 def test_full_energy_electrons_stay_out_of_the_box(sample):
