@@ -11,6 +11,8 @@ to end. Three passes, each on what the passes before left over:
 3. two hits before and two behind.
 
 In y: at least one hit before and two behind, and no more than two missing, if such there are.
+Where only two planes stand behind the magnets, two hits there are enough from the first pass on,
+and one in y.
 Candidates that share more than one hit in a view are the same particle: the one with more hits
 and the smaller chi2 stays.
 """
@@ -168,6 +170,7 @@ def _find(  # type: ignore[no-untyped-def]
     x_plane, x_origin, x_scale = vx.plane, vx.origin, vx.scale
     y_plane, y_origin, y_scale = vy.plane, vy.origin, vy.scale
     first_z, dipoles = layout.z[0], layout.dipoles
+    least_y = min(2, ny - vy.upstream - 1)
     kink = layout.kink / layout.beam_momentum
     events = (len(offsets) - 1) // planes
 
@@ -227,7 +230,7 @@ def _find(  # type: ignore[no-untyped-def]
         if x_start[vx.upstream] == 0 or y_start[vy.upstream] == 0:
             reason[e] = NO_UPSTREAM
             continue
-        if n_hits_x - x_start[vx.upstream] < 2 or n_hits_y - y_start[vy.upstream] < 2:
+        if n_hits_x - x_start[vx.upstream] < 2 or n_hits_y - y_start[vy.upstream] < least_y:
             reason[e] = NO_DOWNSTREAM
             continue
         used[:n_hits_x] = False

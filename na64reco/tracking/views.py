@@ -189,7 +189,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
     any_down = False
     for attempt in range(3):
         min_up = 1 if attempt == 1 else 2
-        min_down = 2 if attempt == 2 else 3
+        min_down = 2 if attempt == 2 else min(3, planes - upstream)
         if _unused_planes(start, used, upstream, planes) < min_down:
             continue
         if _unused_planes(start, used, 0, upstream) < min_up:
@@ -257,7 +257,8 @@ def straight_tracks(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Tracks of one event in the other view: at least one hit before, two behind the magnets.
 
-    At most two planes may be missing; only if there is no such track, three hits are enough.
+    (One, where only two planes stand there.) At most two planes may be missing; only if there is
+    no such track, three hits are enough.
     Returns the number kept, -1 where there were more combinations than room.
     """
     planes = len(z)
@@ -275,7 +276,7 @@ def straight_tracks(  # type: ignore[no-untyped-def]
             behind = 0
             for p in range(upstream, planes):
                 behind += line_hits[k, p] >= 0
-            if behind < 2:
+            if behind < min(2, planes - upstream - 1):
                 continue
             line_hits[m, :] = line_hits[k]
             trial[m, START] = lines[k, X] + lines[k, SLOPE] * (first_z - lines[k, Z])
