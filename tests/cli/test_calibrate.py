@@ -1,0 +1,160 @@
+"""`calibrate`: from hit files to conditions that `run` can use."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from na64reco.calibration import load_conditions
+from na64reco.resources import shipped_folder
+from na64reco.setup import load_setup
+from na64reco.simulation.detector import load_detector
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, command):
+    """A calibration run, and conditions in which a plane is 0.4 mm off."""
+    folder = tmp_path_factory.mktemp("calibrate")
+    done = command(
+        *("simulate", "2022-electron", "electron", "-n", 3000, "--seed", 8, "--run", 6100),
+        *("--trigger", "beam", "--intensity", 1e4, "--no-truth", "-o", folder / "run.root"),
+    )
+    assert done.exit_code == 0, done.output
+    wrong = folder / "wrong"
+    wrong.mkdir()
+    for path in (shipped_folder("calib") / "2022-electron").glob("*.txt"):
+        text = path.read_text()
+        if path.name == "alignment.txt":
+            text += "\nruns=6035-6999\ncolumns=station,projection,shift\nMM4 Y 0.4\n"
+        (wrong / path.name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(folder, command, parse):
+    done = command(
+        *("calibrate", "2022-electron", folder / "run.root", "-o", folder / "new"),
+        *("--calib", folder / "wrong", "--json"),
+    )
+    assert done.exit_code == 0, done.output
+    return parse(done.stdout)
+
+
+def test_writes_conditions_that_are_right(folder, result):
+    setup = load_setup("2022-electron")
+    assert result["setup"] == "2022-electron"
+    found = result["alignment"]
+    assert found["converged"]
+    assert found["events"] == 3000
+    assert 2900 < found["tracks"] <= 3000
+    assert found["runs"] == [6100, 6999]
+    planes = {p["plane"]: p for p in found["planes"]}
+    assert len(planes) == 12
+    assert planes["MM4 Y"]["shift_before_mm"] == 0.4
+    conditions = load_conditions(setup, 6100, folder=folder / "new")
+    written = conditions.alignment["mm", 4, 1]
+    assert written.shift == pytest.approx(planes["MM4 Y"]["shift_mm"], abs=1e-4)
+    # Offset and slope of the telescope stay those of the wrong start: a line through y planes.
+    truth = load_detector(setup).strips
+    y = {k: s for k, s in setup.stations.items() if s.technology in {"mm", "gem"}}
+    off = [
+        conditions.alignment[s.technology, s.number, 1].shift
+        - truth[s.technology, s.number, 1].shift
+        for s in y.values()
+    ]
+    z = [s.projection_z("Y") for s in y.values()]
+    left = off - np.polyval(np.polyfit(z, off, 1), z)
+    assert np.abs(left).max() < 0.02
+    names = [m["name"] for m in found["modes"] if m["held"]]
+    assert "shift of the telescope in y" in names
+
+
+def test_the_file_says_where_it_is_from(folder, result):
+    text = (folder / "new" / "alignment.txt").read_text()
+    assert f"fitted to {result['alignment']['tracks']} tracks in 3000 events of run 6100" in text
+    assert "#   MM1 X   0.00" in text
+    assert "shear in x: shift linear in z: kept as before, no track sees it" in text
+    assert "runs=6100-6999" in text
+    # What was there before stays for the runs before, and straws keep their places.
+    setup = load_setup("2022-electron")
+    before = load_conditions(setup, 6050, folder=folder / "new")
+    assert before.alignment == load_conditions(setup, 6050, folder=folder / "wrong").alignment
+    after = load_conditions(setup, 6100, folder=folder / "new")
+    assert after.alignment["straw", 4, 0] == before.alignment["straw", 4, 0]
+    assert after.runs[0] == 6100
+    assert {p.name for p in (folder / "new").iterdir()} == {
+        p.name for p in (folder / "wrong").iterdir()
+    }
+
+
+def test_prints_tables_and_takes_a_validity(folder, command, tmp_path):
+    done = command(
+        *("calibrate", "2022-electron", folder / "run.root", "-o", tmp_path, "-n", 1000),
+        *("--only", "alignment", "--runs", "6100-6120", "--beam-momentum"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "Alignment, runs 6100-6120" in done.stdout
+    assert "MM1 X" in done.stdout
+    assert "of 1000 events" in done.stdout
+    assert "momentum scale" not in done.stdout
+    assert str(tmp_path / "alignment.txt") in done.stderr
+    setup = load_setup("2022-electron")
+    assert load_conditions(setup, 6110, folder=tmp_path).runs == (6100, 6120)
+    assert load_conditions(setup, 6121, folder=tmp_path).runs[0] == 6121
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "text"),
+    [
+        (["--only", "algnment"], 2, "There is no calibration 'algnment'. Did you mean"),
+        (["--runs", "61xx"], 2, "'61xx' is no range of runs; expected 6100, 6100-6199 or 6100-"),
+        (["--runs", "6100-6000"], 2, "the last run is before the first"),
+        (["--runs", "6200-"], 1, "valid for runs 6200 to 4294967295, but the files hold"),
+        (["-n", "50"], 1, "tracks can be used of 50 events, at least 200 are needed"),
+        (["--calib", "nowhere"], 1, "There is no conditions file nowhere/"),
+    ],
+)
+def test_what_is_wrong_is_said(folder, command, tmp_path, options, code, text):
+    done = command(
+        "calibrate", "2022-electron", folder / "run.root", "-o", tmp_path / "out", *options
+    )
+    assert done.exit_code == code, done.output
+    assert " ".join(text.split()) in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_of_two_periods_are_refused(folder, command, tmp_path):
+    calib = tmp_path / "calib"
+    calib.mkdir()
+    for path in (folder / "wrong").iterdir():
+        text = path.read_text()
+        if path.name == "alignment.txt":
+            text += "\nruns=6101-\ncolumns=station,projection,shift\nMM4 Y 0.2\n"
+        (calib / path.name).write_text(text)
+    made = command(
+        *("simulate", "2022-electron", "electron", "-n", 100, "--seed", 9, "--run", 6101),
+        *("--trigger", "beam", "--no-truth", "-o", tmp_path / "next.root"),
+    )
+    assert made.exit_code == 0, made.output
+    done = command(
+        *("calibrate", "2022-electron", folder / "run.root", tmp_path / "next.root"),
+        *("-o", tmp_path / "out", "--calib", calib),
+    )
+    assert done.exit_code == 1
+    assert "are others for run 6101 than for run 6100; align the two" in done.stderr
+
+
+def test_nothing_is_overwritten(folder, command, result):
+    path = folder / "new" / "alignment.txt"
+    before = path.read_text()
+    done = command("calibrate", "2022-electron", folder / "run.root", "-o", folder / "new")
+    assert done.exit_code == 1
+    assert "alignment.txt exists already. Choose another folder" in done.stderr
+    assert path.read_text() == before
+
+
+def test_help_has_an_example(command):
+    done = command("calibrate", "--help")
+    assert done.exit_code == 0
+    assert "na64reco calibrate 2022-electron" in done.stdout
+    assert "calibrate" in command("--help").stdout
