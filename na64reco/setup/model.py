@@ -167,6 +167,10 @@ class Station(_Part):
     """Distance in z between the planes of two projections, mm; the station's z is their middle."""
     channels: Annotated[int, Field(gt=0, le=65535)]
     """Strips or wires per layer."""
+    multiplexing: Annotated[int, Field(ge=1, le=16)] = 1
+    """Strips on each readout channel; above 1, hits hold channels (see `channel_of_strip`)."""
+    multiplexing_step: Annotated[int, Field(ge=1)] = 6
+    """m of `channel_of_strip`."""
     pitch: Positive
     """mm."""
     layers: Annotated[int, Field(ge=1, le=4)] = 1
@@ -175,6 +179,41 @@ class Station(_Part):
     """Distance in z between straw layers, mm."""
     thickness_x0: NonNegative
     """Radiation lengths of the whole station."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Station:
+        if self.multiplexing == 1:
+            return self
+        if self.technology != "mm":
+            msg = f"multiplexing {self.multiplexing} of a {self.technology} station: only mm has it"
+            raise ValueError(msg)
+        n, rest = divmod(self.channels, self.multiplexing)
+        if rest:
+            msg = f"{self.channels} strips cannot be read {self.multiplexing} to a channel evenly"
+            raise ValueError(msg)
+        steps = [(b * self.multiplexing_step + 1) % n for b in range(self.multiplexing)]
+        folded = {min(d, n - d) for d in steps}
+        if any(math.gcd(d, n) > 1 for d in steps) or len(folded) < len(steps):
+            msg = (
+                f"multiplexing_step {self.multiplexing_step}: strips are not told apart by their "
+                f"neighbours, since neighbouring strips are {steps} channels apart in the blocks "
+                f"of {n} strips; these must be different and prime to {n}"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def channel_of_strip(self) -> NDArray[np.int64]:
+        """Readout channel of each strip, shape (channels,); themselves without multiplexing.
+
+        channel = strip (floor(strip / n) m + 1) mod n with n channels: D. Banerjee et al., Nucl.
+        Instrum. Meth. A 881 (2018) 72, after S. Procureur et al., Nucl. Instrum. Meth. A 729
+        (2013) 888. Two channels are neighbours only once, up to the ends of the blocks of n
+        strips. That every station follows this rule, with this m, is assumed.
+        """
+        strip = np.arange(self.channels, dtype=np.int64)
+        n = self.channels // self.multiplexing
+        return (strip * (strip // n * self.multiplexing_step + 1)) % n
 
     @property
     def projections(self) -> tuple[Projection, ...]:

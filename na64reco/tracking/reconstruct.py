@@ -12,6 +12,7 @@ from na64reco.tracking.clusters import count_in_time, find_clusters
 from na64reco.tracking.finding import NO_UPSTREAM, OK, find_candidates
 from na64reco.tracking.fit import fit_tracks
 from na64reco.tracking.layout import calorimeter_behind, make_layout
+from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.straws import count_straws
 
@@ -106,6 +107,8 @@ def reconstruct_tracks(
         columns |= {f"{t}.clusters": np.zeros(events, np.int32) for t in ("mm", "gem")}
     else:
         layout = make_layout(setup, planes, spectrometer=spectrometer)
+        if mm is not None:
+            mm = unfold_hits(mm, setup, planes)
         clusters = find_clusters(mm, gem, planes)
         columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
         candidates = find_candidates(clusters, layout)
