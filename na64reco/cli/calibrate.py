@@ -40,6 +40,7 @@ class _Task:
     quiet: bool
     """Print no tables."""
     straight: list[str]
+    spectrometer: str | None
     tolerance: float
     beam_momentum: bool
 
@@ -53,6 +54,7 @@ def _alignment(task: _Task) -> dict[str, Any]:
             task.files,
             task.out,
             straight=task.straight,
+            spectrometer=task.spectrometer,
             calib=task.calib,
             runs=task.runs,
             tolerance=task.tolerance,
@@ -115,6 +117,10 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
         list[str] | None,
         typer.Option(metavar="FILE", help="Alignment: a file with the magnets off. Repeatable."),
     ] = None,
+    spectrometer: Annotated[
+        str | None,
+        typer.Option(help="Alignment: the planes of this one; default: the setup's first."),
+    ] = None,
     tolerance: Annotated[
         float,
         typer.Option(min=0.0, help="Alignment: how far planes may be off, mm."),
@@ -164,6 +170,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
         overwrite=overwrite,
         quiet=as_json,
         straight=[file.path for file in resolve_inputs(straight).files] if straight else [],
+        spectrometer=spectrometer,
         tolerance=tolerance,
         beam_momentum=beam_momentum,
     )

@@ -43,6 +43,7 @@ def align_files(
     *,
     straight: Sequence[str | Path] = (),
     calib: str | Path | None = None,
+    spectrometer: str | None = None,
     runs: tuple[int, int] | None = None,
     tolerance: float = 1.0,
     beam_momentum: bool = False,
@@ -62,6 +63,8 @@ def align_files(
         block more; other files that are not there yet are copied.
     calib
         Folder of the conditions to start from; the shipped ones by default.
+    spectrometer
+        Whose planes; the first one's of the setup by default.
     runs
         For which the result is valid; from the first run of the files to the last of the setup if
         not given.
@@ -118,6 +121,7 @@ def align_files(
         samples,
         setup,
         conditions,
+        spectrometer=spectrometer or next(iter(setup.spectrometers)),
         tolerance=tolerance,
         beam_momentum=beam_momentum,
         progress=progress,

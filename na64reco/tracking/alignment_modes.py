@@ -148,7 +148,8 @@ def solve(
     right = np.concatenate((vector * scale, -unit * constraints.T @ (so_far / scale)))
     inverse = np.linalg.inv(system)
     covariance = inverse[:size, :size]
-    candidates = [(name, _unit(mode / scale)) for name, mode in known if mode.any()]
+    candidates = [(name, _unit(mode / scale)) for name, mode in _without_hits(matrix, names)]
+    candidates += [(name, _unit(mode / scale)) for name, mode in known if mode.any()]
     modes: list[Mode] = []
     taken = np.zeros((size, 0))
     for is_held, space in ((True, constraints), (False, vectors[:, weak])):
@@ -167,6 +168,18 @@ def solve(
         covariance=covariance * scale[:, None] * scale[None, :],
         modes=tuple(modes),
     )
+
+
+def _without_hits(
+    matrix: NDArray[np.float64], names: list[str]
+) -> list[tuple[str, NDArray[np.float64]]]:
+    """Both movements of every plane that no track has a hit in."""
+    size = len(matrix)
+    return [
+        (f"{('shift', 'rotation')[i % 2]} of {names[i // 2]}, which has no hits", np.eye(size)[i])
+        for i in range(size)
+        if matrix[i // 2 * 2, i // 2 * 2] == 0.0
+    ]
 
 
 def _unit(v: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -110,6 +110,7 @@ def test_prints_tables_and_takes_a_validity(folder, command, tmp_path):
         (["--runs", "61xx"], 2, "'61xx' is no range of runs; expected 6100, 6100-6199 or 6100-"),
         (["--runs", "6100-6000"], 2, "the last run is before the first"),
         (["--runs", "6200-"], 1, "valid for runs 6200 to 4294967295, but the files hold"),
+        (["--spectrometer", "man"], 1, "has no spectrometer 'man'. Did you mean 'main'"),
         (["-n", "50"], 1, "tracks can be used of 50 events, at least 200 are needed"),
         (["--calib", "nowhere"], 1, "There is no conditions file nowhere/"),
     ],

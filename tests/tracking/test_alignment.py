@@ -303,6 +303,29 @@ def test_simulated_run_of_the_electron_setup():
     assert after.alignment["straw", 3, 0] == start.alignment["straw", 3, 0]
 
 
+def test_a_plane_without_hits_stays_and_is_named(tools, setup, conditions):
+    toy = tools.toy(setup, 71)
+    true = _misaligned(_keys(toy), 72)
+    truth = toy.track(toy.states(3000, 100.0), {k: 1e-3 * a.rotation for k, a in true.items()})
+    measured = toy.smear(truth)
+    for key, a in true.items():
+        measured[key] = measured[key] - a.shift
+    measured["gem", 2, 1][:] = np.nan
+    start = dataclasses.replace(conditions, alignment={("gem", 2, 1): Alignment(0.123, 0.4)})
+    result = align([_sample(toy.hits(measured))], setup, start)
+    assert result.converged
+    names = [m.name for m in result.modes if m.held]
+    assert names[:2] == [
+        "shift of GEM2 Y, which has no hits",
+        "rotation of GEM2 Y, which has no hits",
+    ]
+    assert not any("without a name" in n for n in names)
+    dead = result.keys.index(("gem", 2, 1))
+    assert result.shift[dead] == pytest.approx(0.123, abs=1e-9)
+    assert result.rotation[dead] == pytest.approx(0.4, abs=1e-9)
+    assert np.abs(_off(result, true)[:, 0]).max() < 0.02
+
+
 def test_too_few_tracks(tools, setup, conditions):
     toy = tools.toy(setup, 61)
     hits, _ = _hits(toy, toy.states(150, 100.0), {})
