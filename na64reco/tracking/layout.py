@@ -163,10 +163,11 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         raise SetupError(msg)
     centre = float((strengths * (magnets.start + magnets.end) / 2).sum() / strengths.sum())
 
+    names = (*TECHNOLOGIES, "straw")  # straws only where `straw_points` added their planes
     stations = {
-        (TECHNOLOGIES.index(s.technology), s.number): s
+        (names.index(s.technology), s.number): s
         for s in (setup.stations[n] for n in (*chosen.upstream, *chosen.downstream))
-        if s.technology in TECHNOLOGIES
+        if s.technology in names
     }
     keys = [(int(t), int(n)) for t, n in zip(planes.technology, planes.station, strict=True)]
     columns = np.array([i for i, key in enumerate(keys) if key in stations], np.int64)

@@ -14,6 +14,7 @@ from na64reco.tracking.fit import fit_tracks
 from na64reco.tracking.layout import calorimeter_behind, make_layout
 from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import strip_planes
+from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
 from na64reco.tracking.straws import count_straws
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def reconstruct_tracks(
     Parameters
     ----------
     mm, gem, straw
-        Hits of the same events; None where the file lacks the collection (not all three).
+        Hits of the same events; None where the file lacks the collection (not all three). Straws
+        join the tracks where the spectrometer lists their stations; else they are only counted.
     spectrometer
         Of the setup. Tracks are extrapolated to the calorimeter behind it: the ECAL, or, where its
         planes stand behind the ECAL, the HCAL (``track.x_ecal`` and the like are then of its face).
@@ -100,6 +102,9 @@ def reconstruct_tracks(
         raise DataError(msg)
     events = next(iter(lengths.values()))
     planes = strip_planes(setup, conditions)
+    straw_planes = None
+    if straw is not None and (listed := straw_stations(setup, spectrometer)):
+        planes, straw_planes = add_straw_planes(planes, setup, conditions, listed)
     columns = _track_columns(events)
     if mm is None and gem is None:
         make_layout(setup, planes, spectrometer=spectrometer)  # a bad setup is still an error
@@ -111,6 +116,8 @@ def reconstruct_tracks(
             mm = unfold_hits(mm, setup, planes)
         clusters = find_clusters(mm, gem, planes)
         columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
+        if straw is not None and straw_planes is not None:
+            clusters = add_straw_points(clusters, straw, setup, conditions, planes, straw_planes)
         candidates = find_candidates(clusters, layout)
         fits = fit_tracks(
             measurements(candidates, clusters, planes, layout), candidates.seed, planes, layout

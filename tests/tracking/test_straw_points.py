@@ -1,0 +1,203 @@
+"""Straws as points: sides of the wire, better tracks, and the r-t relation from residuals."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from na64reco.errors import ConditionsError
+from na64reco.events import Hits
+from na64reco.tracking import reconstruct_tracks
+from na64reco.tracking.clusters import find_clusters
+from na64reco.tracking.planes import strip_planes
+from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
+from na64reco.tracking.straws import fit_rt
+
+if TYPE_CHECKING:
+    from na64reco.setup.model import Setup
+
+N = 4000
+T0, T_MAX, RADIUS, RESOLUTION = 10.0, 60.0, 3.0, 0.2  # of conftest's conditions
+
+
+def with_straws(setup: Setup, names: tuple[str, ...] = ("ST3", "ST4"), without=()) -> Setup:
+    main = setup.spectrometers["main"]
+    down = tuple(n for n in (*main.downstream, *names) if n not in without)
+    main = main.model_copy(update={"downstream": down})
+    return setup.model_copy(update={"spectrometers": {"main": main}})
+
+
+def straws_of(setup: Setup, crossings, random, resolution: float = RESOLUTION):
+    """Hits of crossings {(station, projection number): (slope, u at the middle)}, tube by tube.
+
+    Also the true u of each hit's track at its layer.
+    """
+    rows, true = [], []
+    for (name, number), (slope, u) in crossings.items():
+        station = setup.stations[name]
+        for layer in range(station.layers):
+            here = u + slope * (layer - (station.layers - 1) / 2) * station.layer_spacing
+            for wire in range(station.channels):
+                centre = (wire - (station.channels - 1) / 2 + layer / 2) * station.pitch
+                hit = np.flatnonzero(np.abs(here - centre) < RADIUS)
+                r = np.abs(here[hit] - centre) + resolution * random.normal(size=len(hit))
+                time = T0 + T_MAX * r / RADIUS
+                one = np.ones(len(hit), np.int64)
+                number_of = station.number * one
+                rows.append(np.stack([hit, number_of, number * one, layer * one, wire * one, time]))
+                true.append(here[hit])
+    table, true = np.concatenate(rows, axis=1), np.concatenate(true)
+    order = np.argsort(table[0], kind="stable")
+    table, true = table[:, order], true[order]
+    n = len(next(iter(crossings.values()))[1])
+    offsets = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(table[0].astype(int), minlength=n), out=offsets[1:])
+    types = (np.uint8, np.uint8, np.uint8, np.uint16, np.float32)
+    names = ("station", "projection", "layer", "wire", "time")
+    columns = {f: table[i + 1].astype(t) for i, (f, t) in enumerate(zip(names, types, strict=True))}
+    return Hits(offsets, columns), true
+
+
+def empty(n: int) -> Hits:
+    fields = ("station", "projection", "strip", "charge", "time")
+    types = (np.uint8, np.uint8, np.uint16, np.float32, np.float32)
+    columns = {f: np.empty(0, t) for f, t in zip(fields, types, strict=True)}
+    return Hits(np.zeros(n + 1, np.int64), columns)
+
+
+def points(setup, conditions, hits):
+    planes, lookup = add_straw_planes(
+        strip_planes(setup, conditions), setup, conditions, straw_stations(setup, "main")
+    )
+    clusters = find_clusters(empty(len(hits)), None, planes)
+    return add_straw_points(clusters, hits, setup, conditions, planes, lookup), planes, lookup
+
+
+@pytest.fixture(scope="module")
+def sample(tools, setup):
+    """Tracks of 100 GeV; u at the straws between their neighbours of strips, drawn straight."""
+    toy = tools.toy(setup, 51, material=False)
+    truth = toy.track(toy.states(N, 100.0))
+    random = np.random.default_rng(52)
+    crossings = {}
+    for name in ("ST3", "ST4"):
+        station = setup.stations[name]
+        for number, axis in enumerate("XY"):
+            near, far = ("mm", 4, number), ("gem", 2, number)
+            a, b = setup.stations["MM4"], setup.stations["GEM2"]
+            z_a, z_b = a.projection_z(axis), b.projection_z(axis)
+            origin = axis.lower()
+            u_a = truth.u[near] + getattr(a, origin)
+            slope = (truth.u[far] + getattr(b, origin) - u_a) / (z_b - z_a)
+            z = station.projection_z(axis)
+            crossings[name, number] = slope, u_a + slope * (z - z_a) - getattr(station, origin)
+    straws, true = straws_of(setup, crossings, random)
+    return truth, toy.hits(toy.smear(truth)), straws, true
+
+
+def test_straws_join_only_where_listed(setup, conditions, sample):
+    assert straw_stations(setup, "main") == ()
+    _, hits, straws, _ = sample
+    one = reconstruct_tracks(hits["mm"], hits["gem"], straws, setup, conditions)
+    assert one["track.hits"].max() == 12
+
+
+def test_planes_stand_along_the_beam(setup, conditions):
+    strips = strip_planes(setup, conditions)
+    planes, lookup = add_straw_planes(strips, setup, conditions, ("ST3", "ST4"))
+    assert len(planes.z) == len(strips.z) + 8
+    assert (np.diff(planes.z) >= 0).all()
+    station = setup.stations["ST3"]
+    assert planes.z[lookup[3, 0, 1]] - planes.z[lookup[3, 0, 0]] == station.layer_spacing
+    old, new = strips.lookup >= 0, planes.lookup >= 0
+    assert np.array_equal(old, new)
+    assert np.array_equal(strips.z[strips.lookup[old]], planes.z[planes.lookup[new]])
+
+
+def test_a_layer_without_conditions_is_named(setup, conditions):
+    lacking = {k: v for k, v in conditions.straw.items() if k != (4, 1, 0)}
+    with pytest.raises(ConditionsError, match="no straw block for station 4 projection Y layer 0"):
+        add_straw_planes(
+            strip_planes(setup, conditions),
+            setup,
+            dataclasses.replace(conditions, straw=lacking),
+            ("ST4",),
+        )
+
+
+def test_a_pair_of_layers_tells_the_side(setup, conditions, sample):
+    setup = with_straws(setup)
+    _, _, straws, true = sample
+    clusters, planes, lookup = points(setup, conditions, straws)
+    c = straws.columns
+    plane = lookup[c["station"], c["projection"], c["layer"]]
+    event = np.repeat(np.arange(len(straws)), np.diff(straws.offsets))
+    row = event * len(planes.z) + plane
+    number = np.diff(clusters.offsets)[row]
+    near = [
+        np.abs(clusters.position[clusters.offsets[r] : clusters.offsets[r + 1]] - u)
+        for r, u in zip(row, true, strict=True)
+    ]
+    near = np.array([d.min(initial=np.inf) for d in near])
+    assert (number == 0).mean() < 0.001  # later than any physical drift
+    assert (number == 1).mean() > 0.75  # open: only where one of the two runs along a wire
+    assert (near < 5 * RESOLUTION).mean() > 0.999
+
+
+def test_alone_both_sides_are_offered(setup, conditions):
+    setup = with_straws(setup, ("ST3",))
+    columns = {"station": 3, "projection": 0, "layer": 0, "wire": 31, "time": T0 + T_MAX / 2}
+    types = {"wire": np.uint16, "time": np.float32}
+    hit = Hits(
+        np.array([0, 1]), {f: np.array([v], types.get(f, np.uint8)) for f, v in columns.items()}
+    )
+    clusters, _, _ = points(setup, conditions, hit)
+    assert clusters.position.tolist() == pytest.approx([-3.0 - 1.5, -3.0 + 1.5])
+
+
+def core(values):
+    low, high = np.nanpercentile(values, [15.87, 84.13])
+    return (high - low) / 2
+
+
+@pytest.mark.parametrize(
+    ("without", "hits", "better"), [((), 19.9, 0.85), (("MM4", "GEM2"), 15.9, 0.9)]
+)
+def test_tracks_with_straws(setup, conditions, sample, without, hits, better):
+    truth, strips, straws, _ = sample
+    alone = reconstruct_tracks(strips["mm"], strips["gem"], None, setup, conditions)
+    columns = reconstruct_tracks(
+        strips["mm"], strips["gem"], straws, with_straws(setup, without=without), conditions
+    )
+    assert columns["track.found"].mean() > 0.999
+    assert columns["track.hits"].mean() > hits  # eight straw layers of a half to two MM's worth
+    momentum = columns["track.momentum"]
+    assert core(momentum) < better * core(alone["track.momentum"])
+    pull = (momentum - 100.0) / columns["track.momentum_error"]
+    assert core(pull) == pytest.approx(1.0, abs=0.08)
+    assert (np.abs(pull) > 5).mean() < 1e-3
+    x = columns["track.x_ecal"] - (truth.ecal[:, 0] - setup.ecal.x)
+    assert core(x / columns["track.x_ecal_error"]) == pytest.approx(1.0, abs=0.08)
+    assert (columns["track.candidates"] == 1).mean() > 0.99
+
+
+def test_rt_from_residuals():
+    random = np.random.default_rng(53)
+    true = (0.05, 4.0, -1.6, 0.5)
+    s = random.random(20_000)
+    r = np.polynomial.polynomial.polyval(s, true)
+    offset = r * random.choice([-1, 1], len(s)) + 0.15 * random.normal(size=len(s))
+    offset[:1000] = random.uniform(-3, 3, 1000)  # other particles
+    offset[-3:] = np.nan
+    rt = fit_rt(T0 + T_MAX * s, offset, t0=T0, time_max=T_MAX, degree=3, track_error=0.15)
+    where = np.linspace(0.1, 1, 19)
+    found = np.polynomial.polynomial.polyval(where, rt)
+    np.testing.assert_allclose(found, np.polynomial.polynomial.polyval(where, true), atol=0.02)
+
+
+def test_rt_needs_hits():
+    with pytest.raises(ConditionsError, match="39 usable hits within"):
+        fit_rt(np.full(39, 30.0), np.ones(39), t0=T0, time_max=T_MAX)
