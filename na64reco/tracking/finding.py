@@ -236,8 +236,9 @@ def _find(  # type: ignore[no-untyped-def]
         used[:n_hits_x] = False
         n_x, any_down, busy = bent_tracks(
             x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z,
-            layout.max_slope_in, layout.bend, layout.field_centre, kink, layout.kink, dipoles,
-            pairs_up, pairs_down, up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values,
+            layout.max_slope_in, layout.beam_slope, layout.bend, layout.field_centre, kink,
+            layout.kink, dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down,
+            trial_hits, trial, x_hits, x_values,
         )  # fmt: skip
         if n_x == 0:
             reason[e] = TOO_BUSY if busy else (NO_MATCH if any_down else NO_DOWNSTREAM)

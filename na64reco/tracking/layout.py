@@ -87,6 +87,8 @@ class Layout(NamedTuple):
     """GeV/c."""
     max_slope_in: float
     """Largest slope, in x and in y, that is looked for before the magnets."""
+    beam_slope: float
+    """dx/dz of the nominal beam at the first plane."""
 
 
 def highland(thickness: float) -> float:
@@ -224,4 +226,5 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         kink=float(np.sqrt((scatter[:last] ** 2).sum())),
         beam_momentum=setup.beam.momentum,
         max_slope_in=_SLOPE_OF_BEAM if z_stop == setup.ecal.z else _SLOPE_OF_OTHERS,
+        beam_slope=setup.beam_slope(first),
     )

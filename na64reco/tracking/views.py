@@ -56,7 +56,7 @@ _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
 _MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
-_SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner by direction
+_SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner, off the beam
 
 
 @njit(**_INLINED)
@@ -172,7 +172,7 @@ def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignor
 
 @njit(**_INLINED)
 def bent_tracks(  # type: ignore[no-untyped-def]
-    start, position, used, z, sigma, upstream, first_z, max_slope, bend, centre, kink,
+    start, position, used, z, sigma, upstream, first_z, max_slope, beam_slope, bend, centre, kink,
     kink_per_momentum, dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down,
     trial_hits, trial, kept_hits, kept,
 ):  # fmt: skip
@@ -220,7 +220,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         trial[n, START] = position[h] + slope * (first_z - z[p])
                         trial[n, T] = slope
                         trial[n, QP] = qp
-                        unlikely = slope / (_SINGLE_SPREAD * max_slope)
+                        unlikely = (slope - beam_slope) / (_SINGLE_SPREAD * max_slope)
                         trial[n, SCORE] = unlikely * unlikely + down[d, CHI2]
                         trial[n, SCORE] -= _MISSING * (1.0 + down[d, HITS])
                         n += 1
