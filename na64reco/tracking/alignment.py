@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from na64reco.calibration import Alignment
-from na64reco.errors import DataError
+from na64reco.errors import DataError, SetupError
 from na64reco.tracking.alignment_modes import known_modes, solve
 from na64reco.tracking.alignment_normal import derivatives, normal_equations
 from na64reco.tracking.clusters import find_clusters
@@ -164,6 +164,12 @@ def align(
     """
     start = strip_planes(setup, conditions)
     layout = make_layout(setup, start, spectrometer=spectrometer)
+    if getattr(layout, "field", None) is not None:
+        msg = (
+            f"setup {setup.name}: the alignment follows tracks through uniform magnets only; take "
+            "`map` and `ramp` out of a copy of the setup file and align with that"
+        )
+        raise SetupError(msg)
     centres, names, keys = _describe(setup, start, layout)
     before = _constants(conditions, keys)
     constants = before.copy()
