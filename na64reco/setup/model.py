@@ -120,7 +120,11 @@ class Counter(_Part):
 
 
 class Magnet(_Part):
-    """A dipole with a uniform field By over its length."""
+    """A dipole: a field By uniform over its length, with hard or linear edges, or a field map.
+
+    With a map, ``length`` and ``field`` are those of the uniform dipole that bends as much; what
+    needs only the bending (the nominal beam, seeds of tracks) uses them.
+    """
 
     z: float
     """Centre, mm."""
@@ -132,6 +136,25 @@ class Magnet(_Part):
     """Free width, mm."""
     gap_y: Positive
     """Free height, mm."""
+    ramp: NonNegative = 0.0
+    """Length over which By rises linearly at either end, half of it outside, mm; 0 = hard edge."""
+    map: str | None = None
+    """File with the field on a grid about the magnet's centre: text, or ROOT histograms."""
+    scale: float = 1.0
+    """Factor of the map."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Magnet:
+        if self.ramp > self.length:
+            msg = f"ramp {self.ramp} mm is longer than the magnet, {self.length} mm"
+            raise ValueError(msg)
+        if self.map is not None and self.ramp:
+            msg = f"a magnet has either a map ({self.map}) or a ramp ({self.ramp} mm), not both"
+            raise ValueError(msg)
+        if self.map is None and self.scale != 1.0:
+            msg = f"scale {self.scale} without a map: it is the factor of a map; change `field`"
+            raise ValueError(msg)
+        return self
 
     @property
     def start(self) -> float:

@@ -1,4 +1,4 @@
-"""A uniform dipole: the exact way of a charged particle through it, and its derivatives.
+"""The magnets: uniform dipoles in closed form, and any field in pieces along the beam.
 
 The state of a track is (x, y, tx, ty, q/p) at a z: positions in mm, slopes dx/dz and dy/dz, charge
 in units of the positron's over momentum in c/GeV. In a field (0, By, 0) the momentum's y
@@ -6,17 +6,23 @@ component and its part in the x-z plane keep their sizes; the x-z projection is 
 curvature k = -c By (q/p) sqrt(1 + v^2), v = dy/ds, along which y rises straight with the arc
 length s. Closed form; no step size. (See any textbook, e.g. W. Blum, W. Riegler, L. Rolandi,
 Particle Detection with Drift Chambers, 2nd ed., ch. 8.)
+
+Linear edges and maps are followed by integration (`runge_kutta`), piece by piece: a `Field` is
+cut wherever its description changes, so no step can jump over an edge.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from na64reco.constants import BEND_PER_TESLA_MM, ELECTRON_MASS, MUON_MASS
+from na64reco.errors import SetupError
+from na64reco.tracking.fieldmap import load_field_map, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from na64reco.setup.model import Magnet
+    from na64reco.tracking.fieldmap import FieldMap
 
-__all__ = ["SYNCHROTRON_LOSS", "Dipoles", "cross_dipole", "dipoles"]
+__all__ = ["SYNCHROTRON_LOSS", "Dipoles", "Field", "cross_dipole", "dipoles", "magnet_field"]
 
 SYNCHROTRON_LOSS: Final = 8.846e-5 / (2 * math.pi) * 0.299792458**2 * 1e-3
 """Mean energy loss of an electron, dE/ds = -k E^2 B^2, in 1/(GeV T^2 mm).
@@ -52,20 +59,193 @@ class Dipoles(NamedTuple):
     """
 
 
-def dipoles(magnets: Iterable[Magnet], *, particle: str | None = None) -> Dipoles:
-    """Magnets as arrays; with ``particle`` ("electron", ...), radiation is accounted for."""
-    ordered = sorted(magnets, key=lambda m: m.z)
-    strength = 0.0
+class Field(NamedTuple):
+    """All magnets cut into pieces along the beam, without gaps in what is not field-free.
+
+    In each piece By = ``base`` + ``slope`` (z - ``start``), and the maps marked in ``active`` add.
+    """
+
+    start: NDArray[np.float64]
+    """z where a piece begins, mm; shape (pieces,)."""
+    end: NDArray[np.float64]
+    """mm."""
+    base: NDArray[np.float64]
+    """T."""
+    slope: NDArray[np.float64]
+    """T/mm."""
+    loss: NDArray[np.float64]
+    """As in `Dipoles`, up to the middle of the piece."""
+    simple: NDArray[np.bool_]
+    """Neither slope nor map: `cross_dipole` does it."""
+    active: NDArray[np.bool_]
+    """Shape (pieces, maps)."""
+    origin: NDArray[np.float64]
+    """Of each map: first node in the global frame, mm; shape (maps, 3)."""
+    step: NDArray[np.float64]
+    """mm; shape (maps, 3)."""
+    nodes: NDArray[np.int64]
+    """Numbers of nodes in x, y, z and place in ``table``; shape (maps, 4)."""
+    table: NDArray[np.float64]
+    """`fieldmap.table_of` of all maps, z running fastest; shape (nodes, 5)."""
+
+
+_SAME: Final = 0.2
+"""By how much a map's field integral may differ from its magnet's nominal one (relative)."""
+
+
+def _strength(particle: str | None) -> float:
     if particle in {"electron", "positron"}:
-        strength = SYNCHROTRON_LOSS
-    elif particle == "muon":
-        strength = SYNCHROTRON_LOSS * (ELECTRON_MASS / MUON_MASS) ** 4
-    squares = np.array([m.field**2 * m.length for m in ordered])
+        return SYNCHROTRON_LOSS
+    if particle == "muon":
+        return SYNCHROTRON_LOSS * (ELECTRON_MASS / MUON_MASS) ** 4
+    return 0.0
+
+
+def _on_axis(magnet: Magnet) -> tuple[FieldMap, NDArray[np.float64], NDArray[np.float64]]:
+    """A magnet's map, the z of its nodes (global) and By there at x = y = 0."""
+    assert magnet.map is not None
+    table = load_field_map(magnet.map)
+    z = table.origin[2] + table.step[2] * np.arange(table.values.shape[2])
+    points = np.zeros((len(z), 3))
+    points[:, 2] = np.minimum(z, table.end[2])
+    by = magnet.scale * table(points)[:, 1]
+    if np.isnan(by).any():
+        msg = (
+            f"field map {magnet.map}: its grid, x {table.origin[0]:g} to {table.end[0]:g} mm and "
+            f"y {table.origin[1]:g} to {table.end[1]:g} mm, does not hold the magnet's axis "
+            "x = y = 0; positions in a map count from the magnet's centre"
+        )
+        raise SetupError(msg)
+    return table, z + magnet.z, by
+
+
+def _mean_field(magnet: Magnet) -> float:
+    """By of the uniform dipole of the magnet's length with the same field integral, T."""
+    if magnet.map is None:
+        return magnet.field
+    table, _, by = _on_axis(magnet)
+    mean = float((by[:-1] + by[1:]).sum() / 2 * table.step[2] / magnet.length)
+    if not abs(mean - magnet.field) <= _SAME * abs(magnet.field):
+        msg = (
+            f"field map {magnet.map}: its integral of By along the axis is "
+            f"{mean * magnet.length:.4g} T mm with scale {magnet.scale:g}, the magnet's field x "
+            f"length is {magnet.field * magnet.length:.4g} T mm; mend the map's units, `scale`, "
+            "or `field`"
+        )
+        raise SetupError(msg)
+    return mean
+
+
+def dipoles(magnets: Iterable[Magnet], *, particle: str | None = None) -> Dipoles:
+    """Magnets as arrays; with ``particle`` ("electron", ...), radiation is accounted for.
+
+    A magnet with a map or a ramp is the uniform dipole with the same integral of By.
+
+    Raises
+    ------
+    SetupError
+        Where a magnet's map is missing, malformed, or has quite another field integral.
+    """
+    ordered = sorted(magnets, key=lambda m: m.z)
+    field = np.array([_mean_field(m) for m in ordered], np.float64)
+    squares = field**2 * np.array([m.length for m in ordered], np.float64)
     return Dipoles(
         start=np.array([m.start for m in ordered], np.float64),
         end=np.array([m.end for m in ordered], np.float64),
-        field=np.array([m.field for m in ordered], np.float64),
-        loss=strength * (np.cumsum(squares) - squares / 2),
+        field=field,
+        loss=_strength(particle) * (np.cumsum(squares) - squares / 2),
+    )
+
+
+def _trapezoid(magnet: Magnet, z: float) -> float:
+    """By of a magnet without a map, T."""
+    if magnet.ramp == 0:
+        return magnet.field if magnet.start < z < magnet.end else 0.0
+    half = magnet.ramp / 2
+    rise = min(z - (magnet.start - half), magnet.end + half - z) / magnet.ramp
+    return magnet.field * min(1.0, max(0.0, rise))
+
+
+def magnet_field(
+    magnets: Iterable[Magnet], *, particle: str | None = None, cuts: Iterable[float] = ()
+) -> Field:
+    """The field of all magnets for `runge_kutta`; fields that overlap add up.
+
+    Parameters
+    ----------
+    particle
+        "electron", ...: radiation is accounted for.
+    cuts
+        Further z at which a piece ends, mm: planes and material in the field.
+
+    Raises
+    ------
+    SetupError
+        Where a magnet's map is missing, malformed, or has quite another field integral.
+    """
+    ordered = sorted(magnets, key=lambda m: m.z)
+    tables, spans, analytic = [], [], []
+    edges = set(cuts)
+    for m in ordered:
+        if m.map is None:
+            analytic.append(m)
+            half = m.ramp / 2
+            edges |= {m.start - half, m.start + half, m.end - half, m.end + half}
+        else:
+            _mean_field(m)
+            table = load_field_map(m.map)
+            tables.append((m, table))
+            spans.append((m.z + table.origin[2], m.z + table.end[2]))
+            edges |= set(spans[-1])
+    pieces, active, loss, total = [], [], [], 0.0
+    strength = _strength(particle)
+    points = sorted(edges)
+    for a, b in pairwise(points):
+        # A straight line in between; the edges themselves belong to both neighbours.
+        low = sum(_trapezoid(m, a + 0.25 * (b - a)) for m in analytic)
+        high = sum(_trapezoid(m, a + 0.75 * (b - a)) for m in analytic)
+        slope = 2 * (high - low) / (b - a)
+        base = low if high == low else low - 0.25 * slope * (b - a)
+        slope = 0.0 if high == low else slope
+        here = [lo < 0.5 * (a + b) < hi for lo, hi in spans]
+        if not any(here) and base == 0.0 and slope == 0.0:
+            continue
+        t = np.linspace(a, b, 2 if not any(here) and slope == 0.0 else 401)
+        by = base + slope * (t - a)
+        for (m, table), on in zip(tables, here, strict=True):
+            if on:
+                local = np.zeros((len(t), 3))
+                local[:, 2] = np.clip(t - m.z, table.origin[2], table.end[2])
+                by = by + m.scale * table(local)[:, 1]
+        squares = np.concatenate(([0.0], np.cumsum((by[1:] ** 2 + by[:-1] ** 2) / 2 * np.diff(t))))
+        loss.append(strength * (total + float(np.interp((a + b) / 2, t, squares))))
+        total += float(squares[-1])
+        pieces.append((a, b, base, slope))
+        active.append(here)
+    maps = [t for _, t in tables]
+    shapes = [t.values.shape for t in maps]
+    sizes = [t.values.size // 3 for t in maps]
+    rows = np.array(pieces, np.float64).reshape(-1, 4)
+    on = np.array(active, np.bool_).reshape(len(pieces), len(maps))
+    offsets = np.cumsum([0, *sizes])[:-1]
+    return Field(
+        start=rows[:, 0].copy(),
+        end=rows[:, 1].copy(),
+        base=rows[:, 2].copy(),
+        slope=rows[:, 3].copy(),
+        loss=np.array(loss, np.float64),
+        simple=(rows[:, 3] == 0.0) & ~on.any(axis=1),
+        active=on,
+        origin=np.array(
+            [t.origin + np.array((0.0, 0.0, m.z)) for m, t in tables], np.float64
+        ).reshape(-1, 3),
+        step=np.array([t.step for t in maps], np.float64).reshape(-1, 3),
+        nodes=np.array(
+            [(*s[:3], o) for s, o in zip(shapes, offsets, strict=True)], np.int64
+        ).reshape(-1, 4),
+        table=np.concatenate(
+            [np.empty((0, 5)), *(table_of(m.scale * t.values).reshape(-1, 5) for m, t in tables)]
+        ),
     )
 
 

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from na64reco.tracking.field import Field
 from na64reco.tracking.kalman import filter_tracks
-from na64reco.tracking.layout import MAGNET, SCATTERER
+from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from na64reco.tracking.field import Dipoles
     from na64reco.tracking.layout import Layout
     from na64reco.tracking.planes import Planes
 
@@ -134,6 +136,35 @@ def residuals(
     return out, sigma
 
 
+def _magnets(layout: Layout) -> Dipoles | Field:
+    """What the fit crosses as magnets."""
+    return layout.dipoles if layout.field is None else layout.field
+
+
+def _elements(layout: Layout) -> list[tuple[float, int, int, float, float]]:
+    """z, kind, number, end in z, scattering of what stands along the beam.
+
+    Magnets are cut into the pieces of the field, which follow planes and material at the same z.
+    """
+    ends = layout.dipoles.end
+    elements = [
+        (float(z), int(kind), int(n), float(ends[n] if kind == MAGNET else z), float(scatter))
+        for z, kind, n, scatter in zip(
+            layout.z, layout.kind, layout.number, layout.scatter, strict=True
+        )
+    ]
+    if layout.field is None:
+        return elements
+    first = elements[0][0]
+    elements = [e for e in elements if e[1] != MAGNET]
+    elements += [
+        (float(start), MAGNET, p, float(end), 0.0)
+        for p, (start, end) in enumerate(zip(layout.field.start, layout.field.end, strict=True))
+        if start >= first
+    ]
+    return sorted(elements, key=lambda e: e[:2])
+
+
 def _path(layout: Layout, *, forward: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Planes, magnets and the end, in the order of the filter, with what lies before each.
 
@@ -147,22 +178,21 @@ def _path(layout: Layout, *, forward: bool) -> tuple[NDArray[np.int64], NDArray[
         (n, 2): kind and number of the element; (n, 4): drift up to it (mm) and the sums of
         theta^2 (1, a, a^2) of the scatterers on the way, theta as in `Layout.scatter`.
     """
-    ends = layout.dipoles.end
-    elements = range(len(layout.z)) if forward else range(layout.last_plane, -1, -1)
+    elements = _elements(layout)
+    if not forward:
+        last = max(e for e, element in enumerate(elements) if element[1] == PLANE)
+        elements = elements[last::-1]
     names, values = [], []
-    here, total, sums = layout.z[elements[0]], 0.0, [0.0, 0.0, 0.0]
-    for e in elements:
-        kind, number = layout.kind[e], layout.number[e]
-        near, far = layout.z[e], layout.z[e]
-        if kind == MAGNET:
-            near, far = (near, ends[number]) if forward else (ends[number], near)
+    here, total, sums = elements[0][0], 0.0, [0.0, 0.0, 0.0]
+    for start, kind, number, end, scatter in elements:
+        near, far = (start, end) if forward else (end, start)
         step = near - here
         total += step
         sums[2] += step * (2 * sums[1] + step * sums[0])
         sums[1] += step * sums[0]
         here = far
         if kind == SCATTERER:
-            sums[0] += layout.scatter[e] ** 2
+            sums[0] += scatter**2
             continue
         names.append((kind, number))
         values.append((total, *sums))
@@ -170,17 +200,19 @@ def _path(layout: Layout, *, forward: bool) -> tuple[NDArray[np.int64], NDArray[
     return np.array(names, np.int64), np.array(values, np.float64)
 
 
-def _tables(planes: Planes, layout: Layout) -> tuple[NDArray[Any], ...]:
+def _tables(planes: Planes, layout: Layout) -> tuple[Any, ...]:
     """What the kernels need to know: few arrays, since each costs time at every call.
 
-    Planes (cos, sin, variance), magnets (length, field, loss), both ways of `_path`, and the
-    distance from the last plane to the end.
+    Planes (cos, sin, variance), magnets (length, field, loss), both ways of `_path`, the distance
+    from the last plane to the end, and the field where magnets are not just uniform.
     """
-    chosen, magnets = layout.planes, layout.dipoles
+    chosen, magnets = layout.planes, _magnets(layout)
+    strength = magnets.base if isinstance(magnets, Field) else magnets.field
     return (
         np.stack((planes.cos[chosen], planes.sin[chosen], planes.resolution[chosen] ** 2), axis=1),
-        np.stack((magnets.end - magnets.start, magnets.field, magnets.loss), axis=1),
+        np.stack((magnets.end - magnets.start, strength, magnets.loss), axis=1),
         *_path(layout, forward=True),
         *_path(layout, forward=False),
         layout.z[-1] - layout.z[layout.last_plane],
+        layout.field,
     )

@@ -12,6 +12,7 @@ from numba import njit
 
 from na64reco.tracking.field import cross_dipole
 from na64reco.tracking.layout import MAGNET, PLANE
+from na64reco.tracking.runge_kutta import CROSSED, cross_piece, invert_full, transport_full
 
 __all__ = ["filter_tracks", "p_value"]
 
@@ -77,7 +78,7 @@ def _invert(jacobian):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
 def _filter(  # type: ignore[no-untyped-def]
     measured, track, planes, magnets, names, steps, forward, reference, entrances, jacobians,
-    d, cov, work, store,
+    d, cov, work, store, field,
 ):  # fmt: skip
     """Filter one track along or against the beam; ``reference`` travels with it, in place.
 
@@ -165,13 +166,21 @@ def _filter(  # type: ignore[no-untyped-def]
             if forward:
                 reference[:] = x, y, tx, ty, qp
                 entrances[m, :] = reference
-                if not cross_dipole(
-                    reference, magnets[m, 0], magnets[m, 1], magnets[m, 2], jacobian
-                ):
-                    return -1.0
+                if field is None:
+                    if not cross_dipole(
+                        reference, magnets[m, 0], magnets[m, 1], magnets[m, 2], jacobian
+                    ):
+                        return -1.0
+                else:
+                    here, there = field.start[m], field.end[m]
+                    if cross_piece(reference, here, there, m, field, jacobian) != CROSSED:
+                        return -1.0
             else:
                 reference[:] = entrances[m]
-                _invert(jacobian)
+                if field is None:
+                    _invert(jacobian)
+                else:
+                    invert_full(jacobian, work)
             x, y, tx, ty = reference[0], reference[1], reference[2], reference[3]
             norm = 1.0 + tx * tx + ty * ty
             unit = qp * qp * norm * math.sqrt(norm)
@@ -182,7 +191,10 @@ def _filter(  # type: ignore[no-untyped-def]
             cov[2, :] = c02, c12, c22, c23, c24
             cov[3, :] = c03, c13, c23, c33, c34
             cov[4, :] = c04, c14, c24, c34, c44
-            _transport(d, cov, jacobian, work)
+            if field is None:
+                _transport(d, cov, jacobian, work)
+            else:
+                transport_full(d, cov, jacobian, work)
             d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
             c00, c01, c02, c03, c04 = cov[0, 0], cov[0, 1], cov[0, 2], cov[0, 3], cov[0, 4]
             c11, c12, c13, c14 = cov[1, 1], cov[1, 2], cov[1, 3], cov[1, 4]
@@ -234,7 +246,8 @@ def filter_tracks(  # type: ignore[no-untyped-def]
     tables
         Planes (cos, sin, variance), magnets (length, field, loss), and for the way along the
         beam, then for that against it, the elements (kind, number) and what lies before each
-        (drift, sums of theta^2 (1, a, a^2)); the distance from the last plane to the end.
+        (drift, sums of theta^2 (1, a, a^2)); the distance from the last plane to the end; a
+        `Field` whose pieces the magnets are, or None where all are uniform dipoles.
     first, first_cov, last, last_cov, chi2
         Filled: states and covariances at both ends.
     store
@@ -245,7 +258,7 @@ def filter_tracks(  # type: ignore[no-untyped-def]
     tuple
         ok, degrees of freedom and p-value of every track.
     """
-    planes, magnets, names, steps, names_back, steps_back, rest = tables
+    planes, magnets, names, steps, names_back, steps_back, rest, field = tables
     n = len(seeds)
     ok, ndf, probability = np.zeros(n, np.bool_), np.full(n, -5), np.empty(n)
     reference, start, d = np.empty(5), np.empty(5), np.empty(5)
@@ -264,7 +277,7 @@ def filter_tracks(  # type: ignore[no-untyped-def]
             reference[:] = start
             value = _filter(
                 measured, t, planes, magnets, names, steps, True, reference, entrances, jacobians,
-                d, cov, work, store,
+                d, cov, work, store, field,
             )  # fmt: skip
             if not value >= 0.0:
                 break
@@ -278,7 +291,7 @@ def filter_tracks(  # type: ignore[no-untyped-def]
             reference[1] -= rest * reference[3]
             value = _filter(
                 measured, t, planes, magnets, names_back, steps_back, False, reference, entrances,
-                jacobians, d, cov, work, store,
+                jacobians, d, cov, work, store, field,
             )  # fmt: skip
             if not value >= 0.0:
                 break

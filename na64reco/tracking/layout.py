@@ -9,7 +9,7 @@ import numpy as np
 
 from na64reco.constants import BEND_PER_TESLA_MM
 from na64reco.errors import SetupError
-from na64reco.tracking.field import Dipoles, dipoles
+from na64reco.tracking.field import Dipoles, Field, dipoles, magnet_field
 from na64reco.tracking.planes import TECHNOLOGIES, Planes, choose_spectrometer
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ class Layout(NamedTuple):
     """Largest slope, in x and in y, that is looked for before the magnets."""
     beam_slope: float
     """dx/dz of the nominal beam at the first plane."""
+    field: Field | None = None
+    """What the fit follows instead of ``dipoles``, where a magnet has a map or linear edges; cut
+    at planes and material."""
 
 
 def highland(thickness: float) -> float:
@@ -206,6 +209,20 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         if kind != MAGNET and inside.any():
             msg = f"{where}: something at z = {z} mm stands inside a magnet; that cannot be fitted"
             raise SetupError(msg)
+    field = None
+    if any(setup.magnets[m].map or setup.magnets[m].ramp for m in chosen.magnets):
+        field = magnet_field(
+            (setup.magnets[m] for m in chosen.magnets),
+            particle=setup.beam.particle,
+            cuts=[z for z, kind, _, _ in entries if kind != MAGNET],
+        )
+        last_z = max(z for z, kind, _, _ in entries if kind == PLANE)
+        if field.end[-1] > last_z:
+            msg = (
+                f"{where}: the field reaches to z = {field.end[-1]:g} mm, behind the last plane at "
+                f"{last_z:g} mm; shorten the map (or ramp): tracks are straight from there on"
+            )
+            raise SetupError(msg)
     kinds = np.array([e[1] for e in entries], np.int64)
     scatter = np.array([e[3] for e in entries])
     last = int(np.flatnonzero(kinds == PLANE)[-1])
@@ -227,4 +244,5 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         beam_momentum=setup.beam.momentum,
         max_slope_in=_SLOPE_OF_BEAM if z_stop == setup.ecal.z else _SLOPE_OF_OTHERS,
         beam_slope=setup.beam_slope(first),
+        field=field,
     )

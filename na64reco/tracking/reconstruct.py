@@ -14,6 +14,7 @@ from na64reco.tracking.fit import fit_tracks
 from na64reco.tracking.layout import calorimeter_behind, make_layout
 from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import strip_planes
+from na64reco.tracking.runge_kutta import OUTSIDE, transport
 from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
 from na64reco.tracking.straws import count_straws
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from na64reco.tracking.layout import Layout
     from na64reco.tracking.planes import Planes
 
-__all__ = ["FIT_FAILED", "measurements", "reconstruct_tracks", "to_face"]
+__all__ = ["FIT_FAILED", "OUTSIDE_MAP", "measurements", "reconstruct_tracks", "to_face"]
 
 FIT_FAILED: Final = 4
+OUTSIDE_MAP: Final = 6
 
 _REALS: Final = (
     "momentum",
@@ -78,8 +80,8 @@ def reconstruct_tracks(
         Columns of shape (events,), see `na64reco.reconstruction.columns`. Where there is no
         track, ``track.found`` is False, ``track.reason`` says why (0 found, 1 too few hits before
         the magnets, 2 too few behind, 3 no match in x or y, 4 fit failed, 5 more combinations
-        than can be searched) and the rest is NaN (0 for integers). ``track.time`` is relative
-        to the mean time of in-time hits.
+        than can be searched, 6 the track leaves the field map of a magnet) and the rest is NaN
+        (0 for integers). ``track.time`` is relative to the mean time of in-time hits.
 
     Raises
     ------
@@ -118,12 +120,15 @@ def reconstruct_tracks(
         columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
         if straw is not None and straw_planes is not None:
             clusters = add_straw_points(clusters, straw, setup, conditions, planes, straw_planes)
-        candidates = find_candidates(clusters, layout)
+        # Without the field, which it does not need: else its kernels are compiled once more.
+        candidates = find_candidates(clusters, layout._replace(field=None))
         fits = fit_tracks(
             measurements(candidates, clusters, planes, layout), candidates.seed, planes, layout
         )
         behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
         _fill(columns, candidates, fits, behind)
+        if layout.field is not None:
+            _outside_map(columns, candidates, layout)
     if straw is None:
         nothing = np.zeros(events, np.int32)
         names = ("multiplicity", "min_multiplicity", "hits", "planes")
@@ -203,6 +208,15 @@ def _fill(
     }
     for name, value in values.items():
         columns[f"track.{name}"][event] = value
+
+
+def _outside_map(columns: dict[str, NDArray[Any]], candidates: Candidates, layout: Layout) -> None:
+    """Say of events without a good fit whether their best candidate is beside a field map."""
+    assert layout.field is not None
+    failed = np.flatnonzero(columns["track.reason"] == FIT_FAILED)
+    seeds = candidates.seed[candidates.offsets[failed]]
+    status = transport(seeds, layout.z[0], layout.z[-1], layout.field).status
+    columns["track.reason"][failed[status == OUTSIDE]] = OUTSIDE_MAP
 
 
 def to_face(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from na64reco.errors import SetupError
 from na64reco.setup import load_setup
 from na64reco.tracking.field import dipoles
+from na64reco.tracking.layout import make_layout
+from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.propagation import propagate
+from na64reco.tracking.reconstruct import OUTSIDE_MAP, reconstruct_tracks
 
 START, END = -4000.0, 18000.0
 
@@ -96,3 +100,70 @@ def test_there_and_back(magnets):
 def test_a_particle_that_turns_back_is_nan(magnets):
     slow = propagate([[0, 0, 0, 0, -1.0]], START, END, dipoles(magnets))
     assert np.isnan(slow).all()
+
+
+# --- magnets with maps or ramps in the whole reconstruction ---------------------------------------
+
+
+def _with(setup, **changes):
+    magnets = {n: m.model_copy(update=changes) for n, m in setup.magnets.items()}
+    return setup.model_copy(update={"magnets": magnets})
+
+
+def _uniform_map(path, half_width):
+    """1 T over 2 m and 5 mm of linear edge at either end, outside: an integral of 2005 T mm."""
+    z = np.arange(-1005, 1010, 5.0)
+    rows = [
+        (x, y, s, 0.0, float(abs(s) <= 1000), 0.0)
+        for x in (-half_width, half_width)
+        for y in (-60, 60)
+        for s in z
+    ]
+    header = "x[mm] y[mm] z[mm] Bx[T] By[T] Bz[T]"
+    path.write_text(header + "\n" + "\n".join(" ".join(f"{v:g}" for v in r) for r in rows))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def seen(tools, setup):
+    toy = tools.toy(setup, seed=11)
+    truth = toy.track(toy.states(400, 100.0))
+    return toy.hits(toy.smear(truth))
+
+
+@pytest.mark.parametrize("kind", ["ramp", "map"])
+def test_tracks_through_a_map_are_those_through_the_dipole(
+    tools, setup, conditions, seen, tmp_path, kind
+):
+    plain = reconstruct_tracks(seen["mm"], seen["gem"], None, setup, conditions)
+    if kind == "ramp":
+        other = _with(setup, ramp=50.0)
+    else:
+        other = _with(setup, map=_uniform_map(tmp_path / "map.txt", 300), scale=1.75 * 2000 / 2005)
+    found = reconstruct_tracks(seen["mm"], seen["gem"], None, other, conditions)
+    assert plain["track.found"].mean() > 0.98
+    np.testing.assert_array_equal(found["track.found"], plain["track.found"])
+    np.testing.assert_array_equal(found["track.charge"], plain["track.charge"])
+    for name, size in (
+        ("momentum", 1e-3),
+        ("momentum_error", 1e-3),
+        ("chi2", 1e-3),
+        ("x_ecal", 2e-3),
+        ("slope_x_in", 1e-5),
+    ):
+        both = found[f"track.{name}"], plain[f"track.{name}"]
+        np.testing.assert_allclose(*both, rtol=1e-4, atol=size, err_msg=name)
+
+
+def test_a_map_that_does_not_reach_is_a_reason(tools, setup, conditions, seen, tmp_path):
+    narrow = _with(setup, map=_uniform_map(tmp_path / "map.txt", 12), scale=1.75 * 2000 / 2005)
+    found = reconstruct_tracks(seen["mm"], seen["gem"], None, narrow, conditions)
+    assert not found["track.found"].any()
+    assert np.isnan(found["track.momentum"]).all()
+    assert (found["track.reason"] == OUTSIDE_MAP).mean() > 0.98
+
+
+def test_a_map_that_reaches_behind_the_planes_is_an_error(setup, conditions):
+    long = _with(setup, length=24000.0, ramp=20000.0)
+    with pytest.raises(SetupError, match=r"behind the last plane at .* shorten the map|inside"):
+        make_layout(long, strip_planes(setup, conditions))
