@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from na64reco.calibration import Alignment
-from na64reco.errors import DataError, SetupError
+from na64reco.errors import DataError
 from na64reco.tracking.alignment_modes import known_modes, solve
 from na64reco.tracking.alignment_normal import derivatives, normal_equations
 from na64reco.tracking.clusters import find_clusters
@@ -164,12 +164,6 @@ def align(
     """
     start = strip_planes(setup, conditions)
     layout = make_layout(setup, start, spectrometer=spectrometer)
-    if getattr(layout, "field", None) is not None:
-        msg = (
-            f"setup {setup.name}: the alignment follows tracks through uniform magnets only; take "
-            "`map` and `ramp` out of a copy of the setup file and align with that"
-        )
-        raise SetupError(msg)
     centres, names, keys = _describe(setup, start, layout)
     before = _constants(conditions, keys)
     constants = before.copy()
@@ -294,8 +288,10 @@ def _fitted(
     layout = make_layout(setup, wide, spectrometer=spectrometer)
     if sample.straight:
         # To the finder they are tracks of infinite momentum in the field that is not there.
+        dipoles, field = layout.dipoles, layout.field
         layout = layout._replace(
-            dipoles=layout.dipoles._replace(loss=np.zeros_like(layout.dipoles.loss))
+            dipoles=dipoles._replace(loss=0 * dipoles.loss),
+            field=None if field is None else field._replace(loss=0 * field.loss),
         )
     clusters = find_clusters(sample.mm, sample.gem, planes)
     candidates = find_candidates(clusters, layout)

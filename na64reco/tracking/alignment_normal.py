@@ -14,13 +14,14 @@ hep-ex/0208021.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numba import njit
 
 from na64reco.tracking.field import cross_dipole
 from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
+from na64reco.tracking.runge_kutta import CROSSED, cross_piece
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,31 +71,23 @@ def normal_equations(
         rotation (mrad) of the first plane, of the second, ...: the corrections are the solution of
         matrix @ correction = vector. chi2 and number of degrees of freedom of every track.
     """
-    chosen, magnets = layout.planes, layout.dipoles
+    chosen = layout.planes
     n = len(chosen)
     matrix, vector = np.zeros((2 * n, 2 * n)), np.zeros(2 * n)
     chi2, ndf = np.empty(len(measured)), np.empty(len(measured), np.int64)
-    _accumulate(
+    arguments: tuple[Any, ...] = (
         np.ascontiguousarray(measured, np.float64),
         np.ascontiguousarray(states, np.float64),
         weights,
         np.column_stack((planes.cos[chosen], planes.sin[chosen], planes.resolution[chosen])),
         np.ascontiguousarray(centres),
-        layout.kind,
-        layout.number,
-        layout.z,
-        layout.scatter,
-        magnets.end,
-        magnets.field * (not straight),
-        magnets.loss * (not straight),
+        *_elements(layout, straight=straight),
         1.0 / layout.beam_momentum if straight else 0.0,
         float(beam[0]),
         float(beam[1]),
-        matrix,
-        vector,
-        chi2,
-        ndf,
+        *(matrix, vector, chi2, ndf),
     )
+    _accumulate(*arguments)
     return matrix, vector, chi2, ndf
 
 
@@ -102,19 +95,47 @@ def derivatives(
     state: NDArray[np.float64], planes: Planes, layout: Layout, *, straight: bool = False
 ) -> NDArray[np.float64]:
     """du/d(x, y, tx, ty, q/p) of one track at all planes, shape (planes of the spectrometer, 5)."""
-    chosen, magnets = layout.planes, layout.dipoles
+    chosen = layout.planes
     n = len(chosen)
     axes = np.column_stack((planes.cos[chosen], planes.sin[chosen], planes.resolution[chosen]))
-    slopes = np.empty((n, 5))
-    kinks = np.empty((5, 2 * len(layout.z)))
+    kind, number, z, _, ends, strength, loss, field = _elements(layout, straight=straight)
+    slopes = np.full((n, 5), np.nan)
+    places, kicks, kinks = np.empty((n, 2)), np.empty((n, 2 * len(z))), np.empty((5, 2 * len(z)))
     transport, work, jacobian = np.empty((5, 5)), np.empty(5), np.empty((5, 5))
-    field = magnets.field * (not straight)
-    _follow(
-        np.array(state, np.float64), axes, layout.kind, layout.number, layout.z, magnets.end, field,
-        magnets.loss * (not straight), np.empty((n, 2)), slopes,
-        np.empty((n, 2 * len(layout.z))), transport, kinks, work, jacobian,
-    )  # fmt: skip
+    arguments: tuple[Any, ...] = (
+        *(np.array(state, np.float64), axes, kind, number, z, ends, strength, loss, field),
+        *(places, slopes, kicks, transport, kinks, work, jacobian),
+    )
+    _follow(*arguments)
     return slopes
+
+
+def _elements(layout: Layout, *, straight: bool) -> tuple[Any, ...]:
+    """What stands along the beam, as the kernels take it.
+
+    Kind, number, z and scattering of all elements; end, field and energy loss of magnets; and,
+    where these are not just uniform, the `Field` in whose pieces they are cut, else None.
+    """
+    field = None if straight else layout.field
+    if field is None:
+        magnets = layout.dipoles
+        strength, loss = magnets.field * (not straight), magnets.loss * (not straight)
+        return (
+            *(layout.kind, layout.number, layout.z, layout.scatter),
+            *(magnets.end, strength, loss, None),
+        )
+    stays = layout.kind != MAGNET
+    pieces = np.flatnonzero(field.start >= layout.z[0])
+    kind = np.concatenate((layout.kind[stays], np.full(len(pieces), MAGNET)))
+    number = np.concatenate((layout.number[stays], pieces))
+    z = np.concatenate((layout.z[stays], field.start[pieces]))
+    scatter = np.concatenate((layout.scatter[stays], np.zeros(len(pieces))))
+    # A piece begins behind what stands at the same z.
+    order = np.lexsort((kind == MAGNET, z))
+    return (
+        *(kind[order], number[order], z[order], scatter[order]),
+        *(field.end, field.base, field.loss, field),
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -132,7 +153,7 @@ def _through(matrix, columns, jacobian, work):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _follow(  # type: ignore[no-untyped-def]
-    state, axes, kind, number, z, ends, field, loss,
+    state, axes, kind, number, z, ends, strength, loss, field,
     places, slopes, kicks, transport, kinks, work, jacobian,
 ):  # fmt: skip
     """Follow a state (changed in place) through all planes.
@@ -175,9 +196,12 @@ def _follow(  # type: ignore[no-untyped-def]
             met += 2
         elif kind[e] == MAGNET:
             m = number[e]
-            if field[m] == 0.0:
-                continue
-            if not cross_dipole(state, ends[m] - z[e], field[m], loss[m], jacobian):
+            if field is None:
+                if strength[m] == 0.0:
+                    continue
+                if not cross_dipole(state, ends[m] - z[e], strength[m], loss[m], jacobian):
+                    return False
+            elif cross_piece(state, z[e], ends[m], m, field, jacobian) != CROSSED:
                 return False
             _through(transport, 5, jacobian, work)
             _through(kinks, met, jacobian, work)
@@ -237,7 +261,7 @@ def _basis(inverse, slopes, n, parameters, q):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _accumulate(  # type: ignore[no-untyped-def]
-    measured, states, weights, axes, centres, kind, number, z, scatter, ends, field, loss,
+    measured, states, weights, axes, centres, kind, number, z, scatter, ends, strength, loss, field,
     straight_qp, beam_qp, beam_error, matrix, vector, chi2, ndf,
 ):  # fmt: skip
     planes, elements = len(axes), len(z)
@@ -259,7 +283,7 @@ def _accumulate(  # type: ignore[no-untyped-def]
             state[4] = straight_qp
         qp = state[4]
         if not np.isfinite(state.sum()) or not _follow(
-            state, axes, kind, number, z, ends, field, loss,
+            state, axes, kind, number, z, ends, strength, loss, field,
             places, slopes, kicks, transport, kinks, work, jacobian,
         ):  # fmt: skip
             continue

@@ -16,8 +16,12 @@ from na64reco.simulation.detector import load_detector
 from na64reco.tracking import reconstruct_tracks
 from na64reco.tracking.alignment import AlignmentSample, align
 from na64reco.tracking.alignment_normal import normal_equations
+from na64reco.tracking.clusters import find_clusters
+from na64reco.tracking.finding import find_candidates
+from na64reco.tracking.fit import fit_tracks
 from na64reco.tracking.layout import make_layout
 from na64reco.tracking.planes import strip_planes
+from na64reco.tracking.reconstruct import measurements
 
 SHIFT, ROTATION = 0.5, 2.0  # mm, mrad: how far off
 WANTED = np.array([0.02, 0.1])
@@ -213,6 +217,31 @@ def test_matrix_is_that_of_the_whole_system(tools, setup, conditions):
     np.testing.assert_allclose(vector, expected, rtol=1e-6, atol=1e-8 * np.abs(right).max())
     np.testing.assert_allclose(chi2, total, rtol=1e-6)
     assert np.array_equal(ndf, np.isfinite(measured).sum(axis=1) - 4)
+
+
+@pytest.mark.parametrize("ramp", [0.0, 300.0])
+def test_chi2_is_that_of_the_track_fit(tools, setup, conditions, ramp):
+    # The fit is a Kalman filter, this a least-squares sum: they share only the detector. A ramp's
+    # field is followed by integration.
+    magnets = {n: m.model_copy(update={"ramp": ramp}) for n, m in setup.magnets.items()}
+    other = setup.model_copy(update={"magnets": magnets})
+    toy = tools.toy(setup, 35)
+    states = toy.states(500, 100.0, spread=0.05)
+    hits, _ = _hits(toy, states, {}, inefficiency=0.05)
+    planes = strip_planes(other, conditions)
+    layout = make_layout(other, planes)
+    assert (layout.field is None) == (ramp == 0.0)
+    clusters = find_clusters(hits["mm"], hits["gem"], planes)
+    candidates = find_candidates(clusters, layout)
+    measured = measurements(candidates, clusters, planes, layout)
+    fits = fit_tracks(measured, candidates.seed, planes, layout)
+    centres = np.zeros((len(layout.planes), 2))
+    _, _, chi2, ndf = normal_equations(
+        measured, fits.first, np.ones(len(measured)), planes, layout, centres
+    )
+    assert fits.ok.sum() > 450
+    np.testing.assert_allclose(chi2[fits.ok], fits.chi2[fits.ok], rtol=1e-2, atol=1e-2)
+    assert np.array_equal(ndf, fits.ndf)
 
 
 @pytest.fixture(scope="module")
