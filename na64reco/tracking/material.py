@@ -1,0 +1,197 @@
+"""Energy lost in matter and in magnets: means and fluctuations for the fit, in closed form.
+
+Ionisation of muons and hadrons after Bethe with Sternheimer's density effect, synchrotron
+radiation, and bremsstrahlung of electrons after Bethe and Heitler. Equations are those of the
+Particle Data Group 2024 review, "Passage of particles through matter" (ch. 34), unless said.
+`scatterer_loss` gives what a thin layer does to q/p.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from na64reco.constants import ELECTRON_MASS
+from na64reco.errors import DataError, did_you_mean
+from na64reco.tracking.field import SYNCHROTRON_LOSS
+
+__all__ = [
+    "SUBSTANCES",
+    "Loss",
+    "Substance",
+    "bethe",
+    "bremsstrahlung",
+    "density_effect",
+    "ionisation",
+    "landau_width",
+    "max_transfer",
+    "most_probable_loss",
+    "scatterer_loss",
+    "synchrotron",
+]
+
+_K: Final = 0.307075e-3
+"""4 pi N_A r_e^2 m_e c^2, GeV cm^2 / mol; table 34.1."""
+_FWHM: Final = 2 * math.sqrt(2 * math.log(2))
+_CRITICAL: Final = 0.665025e-6
+"""Critical energy of synchrotron photons / (E^2 B), 1/(GeV T), of an electron: 3 c hbar gamma^3 /
+(2 rho), 0.665 keV E^2 B with E in GeV, B in T."""
+
+
+@dataclass(frozen=True)
+class Substance:
+    """Atomic and nuclear properties (https://pdg.lbl.gov/AtomicNuclearProperties)."""
+
+    z_over_a: float
+    """mol/g."""
+    density: float
+    """g/cm^3."""
+    excitation: float
+    """Mean excitation energy, GeV."""
+    radiation_length: float
+    """g/cm^2."""
+    sternheimer: tuple[float, float, float, float, float, float]
+    """C-bar, x0, x1, a, k, delta0 of R. M. Sternheimer, M. J. Berger, S. M. Seltzer, Atomic Data
+    and Nuclear Data Tables 30 (1984) 261."""
+
+
+SUBSTANCES: Final = {
+    "air": Substance(
+        0.49919, 1.205e-3, 85.7e-9, 36.62, (10.5961, 1.7418, 4.2759, 0.10914, 3.3994, 0.0)
+    ),
+    "mylar": Substance(
+        0.52037, 1.400, 78.7e-9, 39.95, (3.3262, 0.1562, 2.6507, 0.12679, 3.3076, 0.0)
+    ),
+    "polystyrene": Substance(
+        0.53768, 1.060, 68.7e-9, 43.79, (3.2999, 0.1647, 2.5031, 0.16454, 3.2224, 0.0)
+    ),
+    "silicon": Substance(
+        0.49848, 2.329, 173.0e-9, 21.82, (4.4355, 0.2015, 2.8716, 0.14921, 3.2546, 0.14)
+    ),
+    "iron": Substance(
+        0.46557, 7.874, 286.0e-9, 13.84, (4.2911, -0.0012, 3.1531, 0.14680, 2.9632, 0.12)
+    ),
+    "copper": Substance(
+        0.45636, 8.960, 322.0e-9, 12.86, (4.4190, -0.0254, 3.2792, 0.14339, 2.9044, 0.08)
+    ),
+    "lead": Substance(
+        0.39575, 11.350, 823.0e-9, 6.37, (6.2018, 0.3776, 3.8073, 0.09359, 3.1608, 0.14)
+    ),
+}
+"""By name."""
+
+
+class Loss(NamedTuple):
+    """Mean and standard deviation of what is lost."""
+
+    mean: float
+    sigma: float
+
+
+def max_transfer(beta_gamma: float, mass: float) -> float:
+    """Largest energy given to one electron, GeV; eq. 34.4. ``mass`` in GeV."""
+    gamma = math.sqrt(1 + beta_gamma**2)
+    ratio = ELECTRON_MASS / mass
+    return 2 * ELECTRON_MASS * beta_gamma**2 / (1 + 2 * gamma * ratio + ratio**2)
+
+
+def density_effect(beta_gamma: float, substance: Substance) -> float:
+    """delta of eq. 34.7."""
+    c, x0, x1, a, k, delta0 = substance.sternheimer
+    x = math.log10(beta_gamma)
+    if x >= x1:
+        return 2 * math.log(10) * x - c
+    if x >= x0:
+        return float(2 * math.log(10) * x - c + a * (x1 - x) ** k)
+    return float(delta0 * 10 ** (2 * (x - x0)))
+
+
+def bethe(beta_gamma: float, mass: float, substance: Substance) -> float:
+    """Mean ionisation loss, GeV cm^2/g, of a particle of unit charge; eq. 34.5."""
+    beta2 = beta_gamma**2 / (1 + beta_gamma**2)
+    twice = 2 * ELECTRON_MASS * beta_gamma**2
+    logarithm = math.log(twice * max_transfer(beta_gamma, mass) / substance.excitation**2)
+    bracket = 0.5 * logarithm - beta2 - density_effect(beta_gamma, substance) / 2
+    return _K * substance.z_over_a / beta2 * bracket
+
+
+def landau_width(beta_gamma: float, depth: float, substance: Substance) -> float:
+    """xi of Landau's distribution, GeV, behind ``depth`` g/cm^2; the full width is 4 xi; 34.2.9."""
+    return _K / 2 * substance.z_over_a * depth * (1 + beta_gamma**2) / beta_gamma**2
+
+
+def most_probable_loss(beta_gamma: float, depth: float, substance: Substance) -> float:
+    """Most probable ionisation loss, GeV, behind ``depth`` g/cm^2; eq. 34.12."""
+    beta2 = beta_gamma**2 / (1 + beta_gamma**2)
+    xi = landau_width(beta_gamma, depth, substance)
+    first = math.log(2 * ELECTRON_MASS * beta_gamma**2 / substance.excitation)
+    second = math.log(xi / substance.excitation)
+    return xi * (first + second + 0.200 - beta2 - density_effect(beta_gamma, substance))
+
+
+def ionisation(momentum: float, mass: float, depth: float, substance: Substance) -> Loss:
+    """Energy lost to ionisation, GeV, in ``depth`` g/cm^2.
+
+    sigma is that of the Gaussian as wide at half maximum as Landau's distribution, 4 xi: what the
+    bulk of tracks sees. The variance proper is that of rare, hard knock-on electrons.
+    """
+    beta_gamma = momentum / mass
+    width = 4 * landau_width(beta_gamma, depth, substance)
+    return Loss(bethe(beta_gamma, mass, substance) * depth, width / _FWHM)
+
+
+def synchrotron(momentum: float, mass: float, field: float, length: float) -> Loss:
+    """Energy radiated, GeV, in a field (T) across the path over ``length`` mm.
+
+    Photons have <u> = 8 u_c / (15 sqrt 3) and <u^2> = 11 u_c^2 / 27, and their number is
+    Poisson's, so the variance is <E> <u^2> / <u> (M. Sands, SLAC-121, 1970, sec. 5.2).
+    """
+    ratio = ELECTRON_MASS / mass
+    mean = SYNCHROTRON_LOSS * ratio**4 * momentum**2 * field**2 * length
+    critical = _CRITICAL * ratio**3 * momentum**2 * abs(field)
+    return Loss(mean, math.sqrt(mean * critical * (11 / 27) / (8 / (15 * math.sqrt(3)))))
+
+
+def bremsstrahlung(thickness: float) -> Loss:
+    """Share z of its energy that an electron keeps in ``thickness`` radiation lengths t.
+
+    <z> = exp(-t), var z = exp(-t ln 3 / ln 2) - exp(-2 t): R. Fruehwirth, Comput. Phys. Commun.
+    154 (2003) 131, from the spectrum of H. Bethe, W. Heitler, Proc. R. Soc. A 146 (1934) 83.
+    The first member is the mean of z itself, not of 1 - z.
+    """
+    mean = math.exp(-thickness)
+    return Loss(mean, math.sqrt(max(0.0, 3 ** (-thickness / math.log(2)) - mean * mean)))
+
+
+def scatterer_loss(
+    thickness: float,
+    momentum: float,
+    mass: float,
+    *,
+    substance: str = "mylar",
+    process: Literal["ionisation", "bremsstrahlung"] = "ionisation",
+) -> Loss:
+    """What a layer of ``thickness`` radiation lengths does to q/p, relative to q/p.
+
+    Mean rise of abs(q/p) and its standard deviation, to be taken as process noise. That of
+    bremsstrahlung describes a distribution with a peak at no loss and a long tail: with it the
+    covariance is right on average over all electrons, and too large for those that do not
+    radiate (which are nearly all, in layers of 1e-3): for these take the ionisation alone.
+
+    Raises
+    ------
+    DataError
+        Where the substance is unknown.
+    """
+    if process == "bremsstrahlung":
+        kept = bremsstrahlung(thickness)
+        return Loss(1 / kept.mean - 1, kept.sigma / kept.mean**2)
+    if substance not in SUBSTANCES:
+        msg = f"no properties of {substance!r} are known. {did_you_mean(substance, SUBSTANCES)}"
+        raise DataError(msg)
+    of = SUBSTANCES[substance]
+    lost = ionisation(momentum, mass, thickness * of.radiation_length, of)
+    # d(1/p) / (1/p) = -dp / p = dE E / p^2
+    scale = math.hypot(momentum, mass) / momentum**2
+    return Loss(lost.mean * scale, lost.sigma * scale)

@@ -1,0 +1,124 @@
+"""Losses in matter, against figures of the Particle Data Group and the spectra themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import integrate, special
+
+from na64reco.errors import DataError
+from na64reco.tracking.material import (
+    SUBSTANCES,
+    bethe,
+    bremsstrahlung,
+    density_effect,
+    ionisation,
+    landau_width,
+    max_transfer,
+    most_probable_loss,
+    scatterer_loss,
+    synchrotron,
+)
+
+MUON, ELECTRON, PROTON = 0.1056583755, 0.51099895e-3, 0.938272
+
+
+@pytest.mark.parametrize(
+    ("name", "minimum"),  # MeV cm^2/g, tables of atomic and nuclear properties of the PDG
+    [
+        ("air", 1.815),
+        ("mylar", 1.848),
+        ("polystyrene", 1.936),
+        ("silicon", 1.664),
+        ("iron", 1.451),
+        ("copper", 1.403),
+        ("lead", 1.122),
+    ],
+)
+def test_minimum_ionisation(name, minimum):
+    at = np.geomspace(1.5, 10, 60)
+    losses = [1e3 * bethe(b, MUON, SUBSTANCES[name]) for b in at]
+    assert min(losses) == pytest.approx(minimum, rel=0.005)
+    assert 2.9 < at[int(np.argmin(losses))] < 4.1
+
+
+def test_slow_particles_lose_as_one_over_beta_squared_and_fast_ones_meet_the_plateau():
+    copper = SUBSTANCES["copper"]
+    # the density effect grows as 2 ln(beta gamma): what is left of the rise is that of Wmax
+    high = density_effect(1e5, copper) - density_effect(1e4, copper)
+    assert high == pytest.approx(2 * np.log(10), rel=1e-12)
+    slow = bethe(0.2, PROTON, copper) / bethe(0.4, PROTON, copper)
+    assert 2.5 < slow < 4.0
+
+
+def test_largest_transfer_of_muons_and_protons():
+    # far below m^2 / 2 m_e: 2 m_e (beta gamma)^2; far above: all of the energy
+    assert max_transfer(3.0, PROTON) == pytest.approx(2 * ELECTRON * 9, rel=0.005)
+    assert max_transfer(1e6, MUON) == pytest.approx(1e6 * MUON, rel=1e-3)
+
+
+def test_most_probable_loss_in_silicon():
+    # xi = 17.8 eV per um / beta^2; the most probable loss in 320 um is 0.69 of the least mean loss
+    # (review, section on fluctuations of the loss).
+    silicon = SUBSTANCES["silicon"]
+    depth = 0.032 * silicon.density
+    beta_gamma = 0.5 / 0.1396
+    xi = landau_width(beta_gamma, depth, silicon)
+    assert xi == pytest.approx(17.8e-9 * 320 * (1 + 1 / beta_gamma**2), rel=0.01)
+    least = 1.664e-3 * depth
+    assert most_probable_loss(beta_gamma, depth, silicon) == pytest.approx(0.69 * least, rel=0.04)
+    mean = ionisation(0.5, 0.1396, depth, silicon)
+    assert 0.6 < most_probable_loss(beta_gamma, depth, silicon) / mean.mean < 0.75
+    assert mean.sigma == pytest.approx(4 * xi / 2.35482, rel=1e-5)
+
+
+def test_a_minimum_ionising_muon_loses_two_mev_per_gram():
+    assert ionisation(0.37, MUON, 1.0, SUBSTANCES["polystyrene"]).mean == pytest.approx(
+        2e-3, rel=0.05
+    )
+
+
+@pytest.mark.parametrize("t", [0.001, 0.02, 0.3])
+def test_bremsstrahlung_has_the_moments_of_bethe_and_heitlers_spectrum(t):
+    # f(z) = (-ln z)^(c - 1) / Gamma(c), c = t / ln 2; with u = -ln z: u^(c-1) e^-u / Gamma(c)
+    c = t / np.log(2)
+
+    def moment(power):
+        # u = w^(1/c) takes the pole away
+        def f(w):
+            return np.exp(-(1 + power) * w ** (1 / c)) / (c * special.gamma(c))
+
+        end = 60.0**c
+        return integrate.quad(f, 0, end, limit=400, points=[min(1.0, end / 2)])[0]
+
+    kept = bremsstrahlung(t)
+    assert kept.mean == pytest.approx(np.exp(-t), rel=1e-12)
+    assert kept.mean == pytest.approx(moment(1), rel=1e-5)
+    assert kept.sigma**2 == pytest.approx(moment(2) - moment(1) ** 2, rel=5e-3)
+
+
+def test_synchrotron_mean_and_fluctuation_from_the_photons():
+    # Photons along the way: 5 / (2 sqrt 3) alpha gamma angle; energies as the spectrum's moments.
+    mean, sigma = synchrotron(100.0, ELECTRON, 1.75, 4000.0)
+    angle = 0.299792458e-3 * 1.75 * 4000 / 100
+    number = 5 / (2 * np.sqrt(3)) / 137.036 * (100 / ELECTRON) * angle
+    critical = 0.665e-6 * 100**2 * 1.75
+    assert mean == pytest.approx(number * 8 / (15 * np.sqrt(3)) * critical, rel=2e-3)
+    assert sigma**2 == pytest.approx(number * 11 / 27 * critical**2, rel=4e-3)
+    assert synchrotron(100.0, MUON, 1.75, 4000.0).mean < 1e-8 * mean
+
+
+def test_a_layers_change_of_the_curvature():
+    # 0.3 % of a radiation length of mylar: 0.12 g/cm^2, 2 MeV cm^2/g, 160 GeV
+    lost = scatterer_loss(0.003, 160.0, MUON)
+    assert lost.mean == pytest.approx(0.12 * 2.5e-3 / 160, rel=0.15)
+    assert 0 < lost.sigma < 1e-6
+    radiated = scatterer_loss(0.003, 100.0, ELECTRON, process="bremsstrahlung")
+    assert radiated.mean == pytest.approx(0.003, rel=0.01)
+    # small t: var z = t (2 - ln 3 / ln 2)
+    assert radiated.sigma**2 == pytest.approx(0.003 * (2 - np.log(3) / np.log(2)), rel=0.02)
+
+
+def test_unknown_substances_are_named():
+    with pytest.raises(DataError, match=r"no properties of 'unobtainium' are known\. .*mylar"):
+        scatterer_loss(0.01, 100.0, MUON, substance="unobtainium")
