@@ -3,7 +3,8 @@
 For every plane the tracks are found and fitted anew without its hits, so that whether it has one
 does not decide whether the track is there. Where an event's only track is a good one and crosses
 the plane's sensitive area, either there is an in-time hit within `WINDOW` standard deviations or
-the plane has missed it.
+the plane has missed it. Events with more than one cluster in another plane of the same view are
+left out: a track with a hit of noise, as good as the right one, points to a wrong place.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def probe_plane(
     fits = fit_tracks(measured, candidates.seed, planes, layout)
     event = np.repeat(np.arange(len(candidates.number)), np.diff(candidates.offsets))
     good = fits.ok & (fits.p_value > _GOOD) & (candidates.number[event] == 1)
+    good &= _unambiguous(others, column, layout)[event]
     event = event[good]
     u, v, error = _crossing(only(fits, np.flatnonzero(good)), plane, planes, layout)
     # The conditions' own shift is part of a cluster's position, not of the strips' places.
@@ -78,6 +80,15 @@ def probe_plane(
     inside = (np.abs(along - planes.shift[plane]) < edge) & (np.abs(across) < edge)
     event, along, sigma = event[inside], along[inside], sigma[inside]
     return along, _nearest(clusters, plane, event, along) < WINDOW * sigma
+
+
+def _unambiguous(others: Clusters, column: int, layout: Layout) -> NDArray[np.bool_]:
+    """Events with at most one in-time cluster in each plane of the column's view."""
+    views = [view.plane for view in (layout.x, layout.y) if column in view.column]
+    peers = views[0] if views else layout.planes
+    rows = np.repeat(np.arange(len(others.offsets) - 1), np.diff(others.offsets))
+    counts = np.bincount(rows[others.in_time], minlength=len(others.offsets) - 1)
+    return np.asarray((counts.reshape(-1, others.planes)[:, peers] <= 1).all(axis=1), np.bool_)
 
 
 def _crossing(
