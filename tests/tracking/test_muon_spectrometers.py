@@ -6,6 +6,9 @@ planes measure with the pitch / sqrt(12) of a strip and nothing is smeared besid
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -271,3 +274,41 @@ def test_no_calorimeter_behind_the_planes_is_an_error(tools):
     planes = strip_planes(moved, tools.conditions(moved))
     with pytest.raises(SetupError, match=r"tracking plane at z = 19165\.0 mm stands behind .*HCAL"):
         make_layout(moved, planes, spectrometer="MS2")
+
+
+@pytest.fixture(scope="module")
+def tails():
+    """benchmarks/tails.py, which is not a part of the package."""
+    path = Path(__file__).parents[2] / "benchmarks" / "tails.py"
+    spec = importlib.util.spec_from_file_location("tails", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tails"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tails_are_few_and_end_where_all_planes_have_seen_the_muon(tails):
+    """docs/tracking.md: 4e-5 of all, 1e-5 with the hit cuts, none with a hit in every plane."""
+    result = tails.measure(200_000)
+    assert result["found"] / result["tracks"] > 0.99
+    assert 0.040 < result["resolution"] < 0.048
+    every, good, single, complete = (sum(c.values()) for c in result["below"].values())
+    assert 20 >= every >= good >= single >= complete
+    assert complete == 0
+
+
+def test_without_noise_and_blind_planes_no_muon_is_in_the_tail(tails):
+    """22 standard deviations: only hard scattering and electrons could do it."""
+    result = tails.measure(100_000, inefficiency=0.0, noise=0.0)
+    assert result["resolution"] == pytest.approx(0.044, abs=0.001)
+    assert all("electrons" in cause for cause in result["below"]["all"])
+    single = result["below"]["and one cluster at most in MM5-7"]
+    assert sum(single.values()) <= 1
+    # the generator's own scattering and planes give the published figure too
+    assert result["found"] / result["tracks"] > 0.999
+
+
+def test_the_tail_is_named_by_its_cause(tails):
+    result = tails.measure(100_000, noise=3.0)
+    assert any("noise" in cause for cause in result["below"]["all"])
+    assert "| cause | all |" in tails.table(result)
