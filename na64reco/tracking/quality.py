@@ -2,7 +2,8 @@
 
 A plane's residuals and pulls are those of the best track's hits against the same track's other
 hits, its efficiency is that of `efficiency`. With the truth of a simulation (``MC_momentum``)
-there are also the errors of the momentum, and with them the wrong tracks.
+there are also the errors of the momentum, and with them the wrong tracks; the truth is that before
+the first magnet, so this is for the spectrometer about that one only.
 """
 
 from __future__ import annotations
@@ -206,7 +207,8 @@ def track_quality(
     for column, name in enumerate(quality.planes):
         along, hit = probe_plane(clusters, column, setup, planes, layout)
         quality.probe.fill(name, along, hit.astype(np.int64))
-    if true is not None:
+    first_magnet = min(setup.magnets, key=lambda name: setup.magnets[name].z)
+    if true is not None and first_magnet in setup.spectrometers[spectrometer].magnets:
         p = 1 / np.abs(fits.first[best, 4])
         error = np.sqrt(fits.first_covariance[best, 4, 4]) * p**2
         off = p - true[event]

@@ -167,6 +167,22 @@ def test_a_dead_plane_has_no_efficiency(tools, setup, conditions):
     assert quality.momentum.sum(flow=True) == 0
 
 
+def test_behind_the_target_the_beams_momentum_is_not_the_truth(tools):
+    setup = load_setup("2021-muon")
+    toy = tools.toy(setup, 44)
+    truth = toy.track(toy.states(300, setup.beam.momentum))
+    hits = toy.hits(toy.smear(truth), width=WIDTH)
+    given = _collections(hits, MC_momentum=1 / np.abs(truth.first[:, 4]))
+    conditions = tools.conditions(setup)
+    before = track_quality(given, setup, conditions, spectrometer="MS1")
+    behind = track_quality(given, setup, conditions, spectrometer="MS2")
+    assert before.found == behind.found == 1
+    assert before.momentum_pull.sum(flow=True) == 300
+    assert before.wrong < 0.01
+    assert behind.momentum_pull.sum(flow=True) == 0
+    assert np.isnan(before.efficiencies[before.planes.index("MM3X")].value)
+
+
 def test_parts_add_up(sample, quality, setup, conditions):
     hits, momentum, _ = sample
     parts = [
