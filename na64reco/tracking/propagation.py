@@ -1,4 +1,7 @@
-"""Tracks from one z to another: straight lines, and circles inside the dipoles."""
+"""Tracks from one z to another: straight lines, and circles inside the dipoles.
+
+Through maps and linear edges: see `runge_kutta`, which `propagate` uses for a `Field`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from na64reco.tracking.field import cross_dipole
+from na64reco.tracking.field import Field, cross_dipole
+from na64reco.tracking.runge_kutta import transport
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,9 +50,14 @@ def propagate_state(  # type: ignore[no-untyped-def]
 
 
 def propagate(
-    states: NDArray[np.float64], here: float, there: float, dipoles: Dipoles
+    states: NDArray[np.float64], here: float, there: float, dipoles: Dipoles | Field
 ) -> NDArray[np.float64]:
-    """States (tracks, 5) at z = ``here`` moved to z = ``there``, mm; NaN where one turns back."""
+    """States (tracks, 5) at z = ``here`` moved to z = ``there``, mm; NaN where one turns back.
+
+    In a `Field` also where one leaves a map; its derivatives come from `runge_kutta.transport`.
+    """
+    if isinstance(dipoles, Field):
+        return transport(states, here, there, dipoles).states
     moved = np.array(states, np.float64, order="C", ndmin=2)
     _propagate_all(moved, float(here), float(there), dipoles)
     return moved

@@ -7,7 +7,7 @@ import pytest
 
 from na64reco.errors import SetupError
 from na64reco.setup import load_setup
-from na64reco.tracking.field import dipoles
+from na64reco.tracking.field import dipoles, magnet_field
 from na64reco.tracking.layout import make_layout
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.propagation import propagate
@@ -100,6 +100,12 @@ def test_there_and_back(magnets):
 def test_a_particle_that_turns_back_is_nan(magnets):
     slow = propagate([[0, 0, 0, 0, -1.0]], START, END, dipoles(magnets))
     assert np.isnan(slow).all()
+
+
+def test_fields_of_hard_edges_are_the_dipoles(magnets):
+    states = np.array([[1.0, 2.0, 3e-3, 4e-3, -0.01], [0, 0, 0, 0, -1.0]])
+    both = (propagate(states, START, END, make(magnets)) for make in (magnet_field, dipoles))
+    np.testing.assert_allclose(*both, rtol=1e-13)
 
 
 # --- magnets with maps or ramps in the whole reconstruction ---------------------------------------

@@ -169,12 +169,11 @@ def acts_mapped(tmp_path_factory, mapped):
     return stops
 
 
-@pytest.mark.parametrize("momentum", [5.0, 20.0, 100.0, 160.0])
+# 5 GeV leaves both maps, which are 480 mm wide: see the comparison with DOP853 for that.
+@pytest.mark.parametrize("momentum", [20.0, 100.0, 160.0])
 @pytest.mark.parametrize("charge", [-1, 1])
 @pytest.mark.parametrize("off", [0.0, 20.0])
 def test_maps_agree_with_acts(acts_mapped, mapped, momentum, charge, off):
-    if momentum == 5.0:
-        pytest.skip("5 GeV leaves maps of 480 mm; see the comparison with DOP853")
     state = _state(momentum, charge, off)
     moved = transport(state, START, END, magnet_field(mapped))
     assert moved.status[0] == CROSSED
