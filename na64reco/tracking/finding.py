@@ -13,6 +13,8 @@ to end. Three passes, each on what the passes before left over:
 In y: at least one hit before and two behind, and no more than two missing, if such there are.
 Where only two planes stand behind the magnets, two hits there are enough from the first pass on,
 and one in y.
+Hits of planes between x and y (`stereo`) then join pairs of tracks in x and y, and count with the
+agreement in time in choosing the pairs.
 Candidates that share more than one hit in a view are the same particle: the one with more hits
 and the smaller chi2 stays.
 """
@@ -28,6 +30,7 @@ import numpy as np
 from numba import njit
 
 from na64reco.tracking.segments import VALUES, seed_pairs
+from na64reco.tracking.stereo import attach_stereo
 from na64reco.tracking.views import (
     QP,
     SCORE,
@@ -126,9 +129,11 @@ def _view_times(n, hits, number, time, error, means, weights):  # type: ignore[n
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _pair(  # type: ignore[no-untyped-def]
-    n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights, n, pairs, times
+    n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights, crossed, n, pairs, times
 ):
     """Join tracks of the two views, ``n`` times: best sum of scores and agreement in time.
+
+    ``crossed``: score of the stereo planes by pair; empty where there are none.
 
     Times must agree with each other and with the trigger. Each is taken once; where one view has
     fewer tracks (one over the other), its tracks are then taken again.
@@ -147,6 +152,8 @@ def _pair(  # type: ignore[no-untyped-def]
                 score = x_values[i, SCORE] + y_values[j, SCORE]
                 score += (x_times[i] - y_times[j]) ** 2 / (1 / x_weights[i] + 1 / y_weights[j])
                 score += mean**2 / (_TRIGGER_TIME**2 + 1 / weight)
+                if len(crossed) > 0:
+                    score += crossed[i, j]
                 if score < best:
                     best = score
                     pairs[k, 0], pairs[k, 1] = i, j
@@ -189,6 +196,10 @@ def _find(  # type: ignore[no-untyped-def]
     y_hits, y_values = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, TAKEN + 1))
     x_times, x_weights = np.empty(_CAPACITY), np.empty(_CAPACITY)
     y_times, y_weights = np.empty(_CAPACITY), np.empty(_CAPACITY)
+    stereo = layout.stereo
+    planes_crossed = len(stereo.z)
+    crossed = np.empty((_CAPACITY if planes_crossed else 0, _CAPACITY))
+    joined = np.empty(planes_crossed, np.int64)
     pairs, times = np.empty((max_candidates, 2), np.int64), np.empty(max_candidates)
 
     out_hits = np.full((events * max_candidates, len(layout.planes)), -1, np.int64)
@@ -262,9 +273,17 @@ def _find(  # type: ignore[no-untyped-def]
         _view_times(n_y, y_hits, y_number, cluster_time, time_error, y_times, y_weights)
         x_values[:n_x, TAKEN] = 0.0
         y_values[:n_y, TAKEN] = 0.0
+        if planes_crossed:
+            for i in range(n_x):
+                for j in range(n_y):
+                    crossed[i, j] = attach_stereo(
+                        e, planes, offsets, cluster_position, in_time, stereo, vx, vy,
+                        x_hits[i], x_position, y_hits[j], y_position,
+                        layout.kink * abs(x_values[i, QP]), joined,
+                    )  # fmt: skip
         _pair(
             n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights,
-            n, pairs, times,
+            crossed, n, pairs, times,
         )  # fmt: skip
         for k in range(n):
             i, j = pairs[k, 0], pairs[k, 1]
@@ -274,6 +293,14 @@ def _find(  # type: ignore[no-untyped-def]
             for p in range(ny):
                 if y_hits[j, p] >= 0:
                     out_hits[made, vy.column[p]] = y_number[y_hits[j, p]]
+            if planes_crossed:
+                attach_stereo(
+                    e, planes, offsets, cluster_position, in_time, stereo, vx, vy,
+                    x_hits[i], x_position, y_hits[j], y_position,
+                    layout.kink * abs(x_values[i, QP]), joined,
+                )  # fmt: skip
+                for s in range(planes_crossed):
+                    out_hits[made, stereo.column[s]] = joined[s]
             out_seed[made, 0] = x_values[i, START]
             out_seed[made, 1] = y_values[j, START]
             out_seed[made, 2] = x_values[i, T]

@@ -24,6 +24,7 @@ __all__ = [
     "SCATTERER",
     "STOP",
     "Layout",
+    "Stereo",
     "View",
     "calorimeter_behind",
     "highland",
@@ -57,6 +58,24 @@ class View(NamedTuple):
     """How many of the planes stand before the magnets."""
 
 
+class Stereo(NamedTuple):
+    """The planes of a spectrometer between x and y, upstream ones first."""
+
+    column: NDArray[np.int64]
+    """Index among the spectrometer's planes, shape (n,)."""
+    plane: NDArray[np.int64]
+    """Index among all strip planes."""
+    z: NDArray[np.float64]
+    cos: NDArray[np.float64]
+    sin: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    """x cos + y sin = cluster position + origin."""
+    sigma: NDArray[np.float64]
+    """Resolution, mm."""
+    upstream: int
+    """How many of the planes stand before the magnets."""
+
+
 class Layout(NamedTuple):
     """A spectrometer for the track finder and the fit."""
 
@@ -75,8 +94,8 @@ class Layout(NamedTuple):
     dipoles: Dipoles
     x: View
     y: View
-    stereo: NDArray[np.int64]
-    """Columns of the planes that belong to neither view."""
+    stereo: Stereo
+    """The planes that belong to neither view."""
     bend: float
     """sin(angle) gained in the magnets times p in the x-z plane, for charge +1, GeV/c."""
     field_centre: float
@@ -125,6 +144,21 @@ def _view(
         origin=centres[columns] * component[index],
         scale=scale,
         sigma=planes.resolution[index] * np.abs(scale),
+        upstream=int(np.count_nonzero(planes.z[index] < middle)),
+    )
+
+
+def _stereo(planes: Planes, chosen: NDArray[np.int64], in_views: set[int], middle: float) -> Stereo:
+    columns = np.array([c for c in range(len(chosen)) if c not in in_views], np.int64)
+    index = chosen[columns]
+    return Stereo(
+        column=columns,
+        plane=index,
+        z=planes.z[index],
+        cos=planes.cos[index],
+        sin=planes.sin[index],
+        origin=planes.origin[index],
+        sigma=planes.resolution[index],
         upstream=int(np.count_nonzero(planes.z[index] < middle)),
     )
 
@@ -237,7 +271,7 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         dipoles=magnets,
         x=x,
         y=y,
-        stereo=np.array([c for c in range(len(columns)) if c not in in_views], np.int64),
+        stereo=_stereo(planes, columns, in_views, centre),
         bend=float(-BEND_PER_TESLA_MM * strengths.sum()),
         field_centre=centre,
         kink=float(np.sqrt((scatter[:last] ** 2).sum())),
