@@ -288,7 +288,7 @@ def tails():
 
 
 def test_tails_are_few_and_end_where_all_planes_have_seen_the_muon(tails):
-    """docs/tracking.md: 4e-5 of all, 1e-5 with the hit cuts, none with a hit in every plane."""
+    """docs/tracking.md: 4e-5 of all, 3e-6 with the hit cuts, none with a hit in every plane."""
     result = tails.measure(200_000)
     assert result["found"] / result["tracks"] > 0.99
     assert 0.040 < result["resolution"] < 0.048
