@@ -125,7 +125,7 @@ COLUMNS: Final[dict[str, Column]] = {
         "uint8",
         "",
         "why no track: 0 ok, 1 no upstream segment, 2 no downstream "
-        "segment, 3 no match, 4 fit failed",
+        "segment, 3 no match, 4 fit failed, 5 too many combinations, 6 leaves the field map",
     ),
     "track.momentum": _f("GeV/c", "momentum; NaN without a track, as all of track.*"),
     "track.momentum_error": _f("GeV/c", "standard deviation of the momentum"),

@@ -84,6 +84,10 @@ def _read(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(content, dict):
         msg = f"The setup {path} must be a mapping, found {type(content).__name__}."
         raise SetupError(msg)
+    for magnet in (content.get("magnets") or {}).values():
+        if isinstance(magnet, dict) and isinstance(magnet.get("map"), str):
+            # A field map stands beside the setup that names it, wherever that is used from.
+            magnet["map"] = str(path.parent / magnet["map"])
     base = content.pop("based_on", None)
     if base is None:
         return content

@@ -21,6 +21,7 @@ from na64reco.tracking.clusters import find_clusters
 from na64reco.tracking.finding import find_candidates
 from na64reco.tracking.fit import fit_tracks
 from na64reco.tracking.layout import make_layout
+from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import PROJECTIONS, TECHNOLOGIES, strip_planes
 from na64reco.tracking.reconstruct import measurements
 
@@ -293,7 +294,8 @@ def _fitted(
             dipoles=dipoles._replace(loss=0 * dipoles.loss),
             field=None if field is None else field._replace(loss=0 * field.loss),
         )
-    clusters = find_clusters(sample.mm, sample.gem, planes)
+    mm = None if sample.mm is None else unfold_hits(sample.mm, setup, planes)
+    clusters = find_clusters(mm, sample.gem, planes)
     candidates = find_candidates(clusters, layout)
     first = candidates.offsets[:-1][candidates.number == 1]
     measured = measurements(candidates, clusters, planes, layout)[first]

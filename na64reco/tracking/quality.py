@@ -22,6 +22,7 @@ from na64reco.tracking.efficiency import only, plane_of, probe_plane
 from na64reco.tracking.finding import OK, find_candidates
 from na64reco.tracking.fit import fit_tracks, residuals
 from na64reco.tracking.layout import make_layout
+from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import PROJECTIONS, TECHNOLOGIES, strip_planes
 from na64reco.tracking.reconstruct import FIT_FAILED, measurements
 
@@ -188,7 +189,7 @@ def track_quality(
     mm, gem, true = _read(hits)
     planes = strip_planes(setup, conditions)
     layout = make_layout(setup, planes, spectrometer=spectrometer)
-    clusters = find_clusters(mm, gem, planes)
+    clusters = find_clusters(None if mm is None else unfold_hits(mm, setup, planes), gem, planes)
     candidates = find_candidates(clusters, layout)
     measured = measurements(candidates, clusters, planes, layout)
     fits = fit_tracks(measured, candidates.seed, planes, layout)

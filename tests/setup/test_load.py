@@ -105,6 +105,13 @@ def test_a_users_file_changes_only_what_it_says(tmp_path):
     assert setup.ecal == load_setup("2022-electron").ecal
 
 
+def test_a_field_map_stands_beside_its_setup(tmp_path):
+    text = "based_on: 2022-electron\nmagnets: {MBPL1: {map: maps/mbpl.txt}, MBPL2: {map: /abs/b.txt}}\n"
+    magnets = load_setup(write(tmp_path, text)).magnets
+    assert magnets["MBPL1"].map == str(tmp_path / "maps" / "mbpl.txt")
+    assert magnets["MBPL2"].map == "/abs/b.txt"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
