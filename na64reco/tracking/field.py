@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from na64reco.setup.model import Magnet
+    from na64reco.setup.spectrometer import Magnet
     from na64reco.tracking.fieldmap import FieldMap
 
 __all__ = ["SYNCHROTRON_LOSS", "Dipoles", "Field", "cross_dipole", "dipoles", "magnet_field"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from na64reco.calibration import Conditions
     from na64reco.setup import Setup
-    from na64reco.setup.model import Spectrometer
+    from na64reco.setup.spectrometer import Spectrometer
 
 __all__ = ["PROJECTIONS", "TECHNOLOGIES", "Planes", "choose_spectrometer", "strip_planes"]
 

@@ -52,7 +52,7 @@ def test_energies_are_linear(sample, momentum):
 
 
 def test_momentum_resolution_and_pulls(sample):
-    """About 1 %: arXiv:2404.06982, section 3; the issue of this brick asks for 0.9-1.3 %."""
+    """About 1 %: arXiv:2404.06982, section 3."""
     columns = sample("electron", 4000, intensity=LOW)
     found = columns["track.found"]
     residual = columns["track.momentum"][found] / columns["mc.momentum"][found] - 1

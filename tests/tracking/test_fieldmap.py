@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 from na64reco.errors import SetupError
-from na64reco.setup.model import Magnet
+from na64reco.setup.spectrometer import Magnet
 from na64reco.tracking.field import dipoles, magnet_field
 from na64reco.tracking.fieldmap import load_field_map
 

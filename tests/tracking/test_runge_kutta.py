@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.interpolate import RegularGridInterpolator
 
-from na64reco.setup.model import Magnet
+from na64reco.setup.spectrometer import Magnet
 from na64reco.tracking.field import Field, dipoles, magnet_field
 from na64reco.tracking.propagation import propagate
 from na64reco.tracking.runge_kutta import CROSSED, OUTSIDE, TURNED, transport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from na64reco.setup.model import Station
+from na64reco.setup.spectrometer import Station
 from na64reco.tracking import reconstruct_tracks
 from na64reco.tracking.clusters import find_clusters
 from na64reco.tracking.finding import find_candidates
