@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from na64reco.calibration.sdc import Column, SdcFormat
@@ -74,8 +75,28 @@ def file_formats(setup: Setup) -> dict[str, SdcFormat]:
         layer = Column("layer", "int", "number of the layer", limit="not negative")
         formats["straw.txt"] = SdcFormat((*_STATION, layer), _STRAW)
     formats["alignment.txt"] = SdcFormat(_STATION, _ALIGNMENT)
+    formats = {name: _with_errors(fmt) for name, fmt in formats.items()}
     formats["quality.txt"] = SdcFormat(_QUALITY[:2], _QUALITY[2:])
     return formats
+
+
+def _with_errors(fmt: SdcFormat) -> SdcFormat:
+    """What a calibration may add for its readers; conditions do not use it."""
+    errors = tuple(
+        Column(
+            f"{c.name}_error",
+            "float",
+            f"standard deviation of {c.name}, 0 if not known",
+            default=0.0,
+            limit="not negative",
+        )
+        for c in fmt.values
+        if c.kind == "float"
+    )
+    entries = Column(
+        "entries", "int", "events, tracks or hits it is from", default=0, limit="not negative"
+    )
+    return replace(fmt, values=(*fmt.values, *errors, entries))
 
 
 def _cells(detector: str, calorimeter: Calorimeter, numbers: tuple[str, ...] = ()) -> SdcFormat:

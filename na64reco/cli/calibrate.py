@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,9 +15,7 @@ from na64reco.errors import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from na64reco.events import Mapping
-    from na64reco.setup import Setup
-    from na64reco.tracking.alignment import AlignmentResult
+    from na64reco.calibrate import Result, Table, Task
 
 __all__ = ["calibrate_command"]
 
@@ -26,60 +23,27 @@ _RUNS: Final = re.compile(r"(\d+)(?:(-)(\d+)?)?")
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What every calibration is given."""
+class Calibration:
+    """One thing that can be calibrated."""
 
-    setup: Setup
-    files: list[str]
-    out: Path
-    calib: Path | None
-    runs: tuple[int, int] | None
-    max_events: int | None
-    mapping: Mapping | None
-    overwrite: bool
-    quiet: bool
-    """Print no tables."""
-    straight: list[str]
-    spectrometer: str | None
-    tolerance: float
-    beam_momentum: bool
+    run: Callable[[Task], Result]
+    files: tuple[str, ...]
+    """Conditions files that it writes."""
 
 
-def _alignment(task: _Task) -> dict[str, Any]:
-    from na64reco.tracking.alignment_files import align_files
+def _alignment(task: Task) -> Result:
+    from na64reco.calibrate.alignment import calibrate_alignment
 
-    with progress_bar("Alignment", "iterations") as progress:
-        result, runs, written = align_files(
-            task.setup,
-            task.files,
-            task.out,
-            straight=task.straight,
-            spectrometer=task.spectrometer,
-            calib=task.calib,
-            runs=task.runs,
-            tolerance=task.tolerance,
-            beam_momentum=task.beam_momentum,
-            max_events=task.max_events,
-            mapping=task.mapping,
-            overwrite=task.overwrite,
-            progress=progress,
-        )
-    if not result.converged:
-        say(
-            f"Warning: the alignment did not settle in {result.iterations} iterations; look at "
-            "the corrections, and start again from the file that was written (--calib)."
-        )
-    if not task.quiet:
-        _show_alignment(result, runs)
-    return {
-        "written": [str(path) for path in written],
-        "runs": list(runs),
-        **_alignment_summary(result),
-    }
+    return calibrate_alignment(task)
 
 
-CALIBRATIONS: Final[dict[str, Callable[[_Task], dict[str, Any]]]] = {"alignment": _alignment}
-"""What can be calibrated, in the order in which it is: each writes its own conditions files."""
+# An entry imports what it needs when it runs. Pictures: `replace(result, pictures=draw_NAME(...))`.
+# Several run in this order; each starts from what those before it have written.
+CALIBRATIONS: Final[dict[str, Calibration]] = {
+    "alignment": Calibration(_alignment, ("alignment.txt",)),
+}
+"""By the names that `--only` takes."""
+DEFAULT: Final = "alignment"
 
 
 def calibrate_command(  # noqa: PLR0917 - the options of the command
@@ -96,7 +60,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
         Path, typer.Option("-o", "--out", help="Folder of conditions to write, such as calib/new.")
     ],
     only: Annotated[
-        str, typer.Option(help=f"NAME,NAME,... of: {', '.join(CALIBRATIONS)}; default: all.")
+        str, typer.Option(help=f"NAME,NAME,... of: {', '.join(CALIBRATIONS)}; default: {DEFAULT}.")
     ] = "",
     calib: Annotated[
         Path | None,
@@ -119,7 +83,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
     ] = None,
     spectrometer: Annotated[
         str | None,
-        typer.Option(help="Alignment: the planes of this one; default: the setup's first."),
+        typer.Option(help="Whose tracks and planes; default: the setup's first."),
     ] = None,
     tolerance: Annotated[
         float,
@@ -145,7 +109,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
     """Find constants in calibration runs and write them as conditions.
 
     The folder can be used at once: `na64reco run ... --calib FOLDER`. Conditions files that are
-    not calibrated are copied into it.
+    not calibrated are copied into it. Bad runs and spills of the starting conditions are left out.
 
     [bold]Examples[/bold]
 
@@ -154,41 +118,61 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
     na64reco calibrate 2022-electron runs/*.root -o calib/new --only alignment --runs 6100-
     """
     chosen = _chosen(only)
+    from na64reco.calibrate import AlignmentOptions, Task, write_summary
     from na64reco.events import load_mapping
     from na64reco.processors.fileset import resolve_inputs
+    from na64reco.report.pictures import save_pictures
     from na64reco.setup import load_setup
 
-    validity = _validity(runs)
-    task = _Task(
+    task = Task(
         setup=load_setup(setup),
-        files=[file.path for file in resolve_inputs(files).files],
+        files=tuple(file.path for file in resolve_inputs(files).files),
         out=out,
         calib=calib,
-        runs=validity,
+        runs=_validity(runs),
         max_events=events,
         mapping=None if mapping is None else load_mapping(mapping),
         overwrite=overwrite,
-        quiet=as_json,
-        straight=[file.path for file in resolve_inputs(straight).files] if straight else [],
         spectrometer=spectrometer,
-        tolerance=tolerance,
-        beam_momentum=beam_momentum,
+        alignment=AlignmentOptions(
+            straight=tuple(file.path for file in resolve_inputs(straight).files)
+            if straight
+            else (),
+            tolerance=tolerance,
+            beam_momentum=beam_momentum,
+        ),
+        progress=progress_bar,
     )
-    results = {name: CALIBRATIONS[name](task) for name in chosen}
+    for name in chosen:
+        for file in CALIBRATIONS[name].files:
+            task.check_target(file)
+    results: dict[str, Any] = {}
+    for name in chosen:
+        result = CALIBRATIONS[name].run(task)
+        for warning in result.warnings:
+            say(f"Warning: {warning}")
+        if not as_json:
+            _show(result.tables)
+        pictures = save_pictures(result.pictures, out)
+        results[name] = {
+            "written": [str(path) for path in (*result.written, *pictures)],
+            "runs": list(result.runs),
+            **result.summary,
+        }
+        say(f"{name}: {', '.join(results[name]['written'])}")
+        write_summary(task, name, results[name])
+        task = replace(task, calib=out, written=task.written | {p.name for p in result.written})
     if as_json:
         print_json({"setup": task.setup.name, "out": str(out), **results})
-        return
-    for name, result in results.items():
-        say(f"{name}: {', '.join(result['written'])}")
 
 
 def _chosen(only: str) -> list[str]:
-    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    wanted = [name.strip() for name in only.split(",") if name.strip()] or [DEFAULT]
     for name in wanted:
         if name not in CALIBRATIONS:
             msg = f"There is no calibration {name!r}. {did_you_mean(name, CALIBRATIONS)}"
             raise typer.BadParameter(msg)
-    return [name for name in CALIBRATIONS if name in wanted or not wanted]
+    return [name for name in CALIBRATIONS if name in wanted]
 
 
 def _validity(text: str) -> tuple[int, int] | None:
@@ -208,67 +192,13 @@ def _validity(text: str) -> tuple[int, int] | None:
     return first, last
 
 
-def _alignment_summary(result: AlignmentResult) -> dict[str, Any]:
-    def known(error: float) -> float | None:
-        return error if math.isfinite(error) else None
+def _show(tables: tuple[Table, ...]) -> None:
+    from rich.table import Table as RichTable
 
-    return {
-        "events": result.events,
-        "tracks": result.tracks,
-        "iterations": result.iterations,
-        "converged": result.converged,
-        "median_chi2_per_ndf": {"before": result.start_chi2, "after": result.chi2},
-        "planes": [
-            {
-                "plane": name,
-                "shift_mm": float(result.shift[i]),
-                "shift_error_mm": float(result.shift_error[i]),
-                "shift_before_mm": float(result.start_shift[i]),
-                "rotation_mrad": float(result.rotation[i]),
-                "rotation_error_mrad": float(result.rotation_error[i]),
-                "rotation_before_mrad": float(result.start_rotation[i]),
-            }
-            for i, name in enumerate(result.names)
-        ],
-        "modes": [
-            {
-                "name": mode.name,
-                "held": mode.held,
-                "shift_error_mm": known(mode.shift_error),
-                "rotation_error_mrad": known(mode.rotation_error),
-                "shift_mm": mode.shift.tolist(),
-                "rotation_mrad": mode.rotation.tolist(),
-            }
-            for mode in result.modes
-        ],
-    }
-
-
-def _show_alignment(result: AlignmentResult, runs: tuple[int, int]) -> None:
-    from rich.table import Table
-
-    from na64reco.calibration.sdc import runs_text
-    from na64reco.tracking.alignment_files import describe_modes
-
-    table = Table(title=f"Alignment, runs {runs_text(runs)}")
-    table.add_column("plane")
-    for column in ("shift, mm", "+-", "before", "rotation, mrad", "+-", "before"):
-        table.add_column(column, justify="right")
-    for i, name in enumerate(result.names):
-        table.add_row(
-            name,
-            f"{result.shift[i]:.4f}",
-            f"{result.shift_error[i]:.4f}",
-            f"{result.start_shift[i]:.4f}",
-            f"{result.rotation[i]:.3f}",
-            f"{result.rotation_error[i]:.3f}",
-            f"{result.start_rotation[i]:.3f}",
-        )
-    show(
-        table,
-        f"{result.tracks} tracks of {result.events} events, {result.iterations} iterations; median "
-        f"chi2/ndf {result.start_chi2:.2f} before, {result.chi2:.2f} after",
-    )
-    if result.modes:
-        lines = "\n".join(f"  {line}" for line in describe_modes(result.modes))
-        show(f"What tracks do not see, or worse than wanted:\n{lines}")
+    for table in tables:
+        rich = RichTable(title=table.title)
+        for number, column in enumerate(table.columns):
+            rich.add_column(column, justify="right" if number else "left")
+        for row in table.rows:
+            rich.add_row(*row)
+        show(rich, *([table.note] if table.note else []))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,13 @@ def test_writes_conditions_that_are_right(folder, result):
 def test_the_file_says_where_it_is_from(folder, result):
     text = (folder / "new" / "alignment.txt").read_text()
     assert f"fitted to {result['alignment']['tracks']} tracks in 3000 events of run 6100" in text
-    assert "#   MM1 X   0.00" in text
+    assert f"comment=alignment with {result['alignment']['tracks']} tracks in 3000 events" in text
+    rows = [line.split() for line in text[text.index("runs=6100-6999") :].splitlines()]
+    written = next(row for row in rows if row[:2] == ["MM1", "X"])
+    plane = next(p for p in result["alignment"]["planes"] if p["plane"] == "MM1 X")
+    assert float(written[4]) == pytest.approx(plane["shift_error_mm"], rel=1e-4)
+    assert float(written[5]) == pytest.approx(plane["rotation_error_mrad"], rel=1e-4)
+    assert int(written[6]) == result["alignment"]["tracks"]
     assert "shear in x: shift linear in z: kept as before, no track sees it" in text
     assert "runs=6100-6999" in text
     # What was there before stays for the runs before, and straws keep their places.
@@ -83,8 +91,12 @@ def test_the_file_says_where_it_is_from(folder, result):
     assert after.alignment["straw", 4, 0] == before.alignment["straw", 4, 0]
     assert after.runs[0] == 6100
     assert {p.name for p in (folder / "new").iterdir()} == {
-        p.name for p in (folder / "wrong").iterdir()
+        "calibration.json",
+        *(p.name for p in (folder / "wrong").iterdir()),
     }
+    summary = json.loads((folder / "new" / "calibration.json").read_text())["alignment"]
+    assert summary["planes"] == result["alignment"]["planes"]
+    assert summary["setup"] == "2022-electron"
 
 
 def test_prints_tables_and_takes_a_validity(folder, command, tmp_path):

@@ -1,0 +1,224 @@
+"""Alignment of the tracking planes: `na64reco.tracking.alignment` from files to a file."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from na64reco.calibrate.constants import write_constants
+from na64reco.calibrate.sample import Tally, read_parts
+from na64reco.calibrate.task import Result, Table, Task
+from na64reco.calibration import file_formats, read_sdc
+from na64reco.calibration.sdc import runs_text
+from na64reco.errors import DataError
+from na64reco.events import EventBatch, concatenate
+from na64reco.tracking.alignment import AlignmentSample, align
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from na64reco.calibration import Conditions
+    from na64reco.events import Hits
+    from na64reco.tracking.alignment import AlignmentResult
+    from na64reco.tracking.alignment_modes import Mode
+
+__all__ = ["FILE", "calibrate_alignment", "describe_modes"]
+
+FILE: Final = "alignment.txt"
+_HOPELESS: Final = {"mm": 10.0, "mrad": 50.0}
+"""An error with which nobody would say that a movement is seen."""
+_FIELDS: Final = ("station", "projection", "strip", "charge", "time")
+
+
+def calibrate_alignment(task: Task) -> Result:
+    """Align the planes of a spectrometer with the tracks of hit files.
+
+    Raises
+    ------
+    OutputExistsError
+        If alignment.txt is there and not to be overwritten.
+    DataError
+        If the files hold too few tracks, or no tracker, or runs of several periods.
+    ConditionsError
+        If the conditions to start from do not cover the runs.
+    """
+    task.check_target(FILE)
+    tally = Tally()
+    samples = []
+    conditions: Conditions | None = None
+    for files, is_straight in ((task.files, False), (task.alignment.straight, True)):
+        if files:
+            hits, conditions = _read(task, files, tally, conditions)
+            samples.append(AlignmentSample(hits.get("MM"), hits.get("GEM"), straight=is_straight))
+    runs = tally.validity(task)
+    assert conditions is not None
+    with task.progress("Alignment", "iterations") as update:
+        found = align(
+            samples,
+            task.setup,
+            conditions,
+            spectrometer=task.tracker,
+            tolerance=task.alignment.tolerance,
+            beam_momentum=task.alignment.beam_momentum,
+            progress=update,
+        )
+    warnings: tuple[str, ...] = ()
+    if not found.converged:
+        warnings = (
+            f"the alignment did not settle in {found.iterations} iterations; look at the "
+            "corrections, and start again from the file that was written (--calib).",
+        )
+    written = _write(task, found, tally, runs)
+    return Result(
+        runs=runs,
+        written=written,
+        summary=_summary(found),
+        tables=(_table(found, runs),),
+        warnings=warnings,
+        detail=found,
+    )
+
+
+def _read(
+    task: Task, files: Sequence[str], tally: Tally, first: Conditions | None
+) -> tuple[dict[str, Hits], Conditions | None]:
+    """Hits of Micromegas and GEM; the conditions, which must be the same for all runs."""
+    batches = []
+    run = 0
+    for part in read_parts(task, tally, files=files):
+        present = [name for name in ("MM", "GEM") if part.has(name)]
+        if not present:
+            msg = (
+                f"{', '.join(files)}: neither MM nor GEM hits; the alignment needs those of strip "
+                "planes. Give hit files with trackers, or a mapping that names their branches"
+            )
+            raise DataError(msg)
+        if first is None:
+            first, run = part.conditions, part.run
+        if any(getattr(part.conditions, n) != getattr(first, n) for n in ("mm", "gem", FILE[:-4])):
+            msg = (
+                f"the trackers' conditions in {task.source} are others for run {part.run} than "
+                f"for run {run or first.runs[0]}; align the two periods one by one"
+            )
+            raise DataError(msg)
+        batches.append(EventBatch({}, {name: part.hits(name, _FIELDS) for name in present}))
+    return (concatenate(batches).collections if batches else {}), first
+
+
+def _write(
+    task: Task, found: AlignmentResult, tally: Tally, runs: tuple[int, int]
+) -> tuple[Any, ...]:
+    # All planes of the setup: a block that lacked some would not cover runs of its own.
+    before = read_sdc(task.source / FILE, file_formats(task.setup)[FILE]).resolve(runs[0]).rows
+    columns = ("shift", "rotation", "shift_error", "rotation_error", "entries")
+    rows = {key: {c: values[c] for c in columns} for key, values in before.items()}
+    for i, name in enumerate(found.names):
+        station, projection = name.rsplit(" ", 1)
+        rows[station, projection] = {
+            "shift": round(float(found.shift[i]), 5),
+            "rotation": round(float(found.rotation[i]), 4),
+            "shift_error": _known(found.shift_error[i]),
+            "rotation_error": _known(found.rotation_error[i]),
+            "entries": found.tracks,
+        }
+    lines = [
+        f"{task.setup.title}: positions of the tracking planes.",
+        f"Last block: fitted to {found.tracks} tracks in {tally.text}; median chi2/ndf",
+        f"{found.start_chi2:.2f} before and {found.chi2:.2f} after, {found.iterations} iterations"
+        f"{'' if found.converged else ', NOT CONVERGED'}. Standard deviations are for what is",
+        "kept as before being right.",
+    ]
+    if found.modes:
+        lines += ["", "What tracks do not see, or worse than wanted:"]
+        lines += [f"  {line}" for line in describe_modes(found.modes)]
+    return write_constants(
+        task,
+        FILE,
+        rows,
+        runs=runs,
+        comment=f"alignment with {found.tracks} tracks in {tally.text}",
+        header="\n".join(lines),
+    )
+
+
+def _known(error: float) -> float:
+    return float(error) if math.isfinite(error) else 0.0
+
+
+def describe_modes(modes: Sequence[Mode]) -> list[str]:
+    """One line for each mode."""
+    lines = []
+    for mode in modes:
+        errors = [(mode.shift_error, "mm"), (mode.rotation_error, "mrad")]
+        known = [f"{e:.2g} {unit}" for e, unit in errors if e and e < _HOPELESS[unit]]
+        how = f"tracks know it to {' and '.join(known)}" if known else "no track sees it"
+        what = "kept as before" if mode.held else "fitted"
+        lines.append(f"{mode.name}: {what}, {how}")
+    return lines
+
+
+def _summary(found: AlignmentResult) -> dict[str, Any]:
+    def known(error: float) -> float | None:
+        return error if math.isfinite(error) else None
+
+    return {
+        "events": found.events,
+        "tracks": found.tracks,
+        "iterations": found.iterations,
+        "converged": found.converged,
+        "median_chi2_per_ndf": {"before": found.start_chi2, "after": found.chi2},
+        "planes": [
+            {
+                "plane": name,
+                "shift_mm": float(found.shift[i]),
+                "shift_error_mm": float(found.shift_error[i]),
+                "shift_before_mm": float(found.start_shift[i]),
+                "rotation_mrad": float(found.rotation[i]),
+                "rotation_error_mrad": float(found.rotation_error[i]),
+                "rotation_before_mrad": float(found.start_rotation[i]),
+            }
+            for i, name in enumerate(found.names)
+        ],
+        "modes": [
+            {
+                "name": mode.name,
+                "held": mode.held,
+                "shift_error_mm": known(mode.shift_error),
+                "rotation_error_mrad": known(mode.rotation_error),
+                "shift_mm": mode.shift.tolist(),
+                "rotation_mrad": mode.rotation.tolist(),
+            }
+            for mode in found.modes
+        ],
+    }
+
+
+def _table(found: AlignmentResult, runs: tuple[int, int]) -> Table:
+    numbers = np.column_stack(
+        (
+            found.shift,
+            found.shift_error,
+            found.start_shift,
+            found.rotation,
+            found.rotation_error,
+            found.start_rotation,
+        )
+    )
+    note = (
+        f"{found.tracks} tracks of {found.events} events, {found.iterations} iterations; median "
+        f"chi2/ndf {found.start_chi2:.2f} before, {found.chi2:.2f} after"
+    )
+    if found.modes:
+        lines = "\n".join(f"  {line}" for line in describe_modes(found.modes))
+        note += f"\nWhat tracks do not see, or worse than wanted:\n{lines}"
+    return Table(
+        title=f"Alignment, runs {runs_text(runs)}",
+        columns=("plane", "shift, mm", "+-", "before", "rotation, mrad", "+-", "before"),
+        rows=[
+            [name, *(f"{v:.4f}" for v in row[:3]), *(f"{v:.3f}" for v in row[3:])]
+            for name, row in zip(found.names, numbers, strict=True)
+        ],
+        note=note,
+    )
