@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from na64reco.setup.spectrometer import Magnet
     from na64reco.tracking.fieldmap import FieldMap
 
-__all__ = ["SYNCHROTRON_LOSS", "Dipoles", "Field", "cross_dipole", "dipoles", "magnet_field"]
+__all__ = [
+    "SYNCHROTRON_CRITICAL",
+    "SYNCHROTRON_LOSS",
+    "SYNCHROTRON_SQUARE",
+    "Dipoles",
+    "Field",
+    "cross_dipole",
+    "dipoles",
+    "magnet_field",
+]
 
 SYNCHROTRON_LOSS: Final = 8.846e-5 / (2 * math.pi) * 0.299792458**2 * 1e-3
 """Mean energy loss of an electron, dE/ds = -k E^2 B^2, in 1/(GeV T^2 mm).
@@ -40,6 +49,11 @@ SYNCHROTRON_LOSS: Final = 8.846e-5 / (2 * math.pi) * 0.299792458**2 * 1e-3
 With C_gamma = (4 pi / 3) r_e / (m_e c^2)^3 = 8.846e-5 m/GeV^3, the loss per turn being
 C_gamma E^4 / rho (Particle Data Group 2024, accelerator physics of colliders).
 """
+SYNCHROTRON_CRITICAL: Final = 0.665025e-6
+"""Critical energy u_c of its photons / (E^2 B), 1/(GeV T): 3 c hbar gamma^3 / (2 rho)."""
+SYNCHROTRON_SQUARE: Final = (11 / 27) / (8 / (15 * math.sqrt(3)))
+"""<u^2> / (<u> u_c) of the photons: M. Sands, SLAC-121, 1970, sec. 5.2. Their number is Poisson's,
+so the variance of the loss is this times its mean times u_c."""
 
 
 class Dipoles(NamedTuple):
@@ -57,6 +71,9 @@ class Dipoles(NamedTuple):
     1/p rises linearly with the path because dE/ds is proportional to E^2; a state's q/p is
     always that in front of all magnets.
     """
+    noise: NDArray[np.float64]
+    """Variance of what radiation adds to 1/p in the whole magnet, (c/GeV)^2; like the mean it is
+    the same at all momenta."""
 
 
 class Field(NamedTuple):
@@ -75,6 +92,8 @@ class Field(NamedTuple):
     """T/mm."""
     loss: NDArray[np.float64]
     """As in `Dipoles`, up to the middle of the piece."""
+    noise: NDArray[np.float64]
+    """As in `Dipoles`."""
     simple: NDArray[np.bool_]
     """Neither slope nor map: `cross_dipole` does it."""
     active: NDArray[np.bool_]
@@ -93,12 +112,16 @@ _SAME: Final = 0.2
 """By how much a map's field integral may differ from its magnet's nominal one (relative)."""
 
 
-def _strength(particle: str | None) -> float:
+def _radiation(particle: str | None) -> tuple[float, float]:
+    """Mean and variance of what radiation adds to 1/p, by the integrals of B^2 and of |B|^3."""
     if particle in {"electron", "positron"}:
-        return SYNCHROTRON_LOSS
-    if particle == "muon":
-        return SYNCHROTRON_LOSS * (ELECTRON_MASS / MUON_MASS) ** 4
-    return 0.0
+        ratio = 1.0
+    elif particle == "muon":
+        ratio = ELECTRON_MASS / MUON_MASS
+    else:
+        return 0.0, 0.0
+    mean = SYNCHROTRON_LOSS * ratio**4
+    return mean, mean * SYNCHROTRON_CRITICAL * ratio**3 * SYNCHROTRON_SQUARE
 
 
 def _on_axis(magnet: Magnet) -> tuple[FieldMap, NDArray[np.float64], NDArray[np.float64]]:
@@ -148,12 +171,15 @@ def dipoles(magnets: Iterable[Magnet], *, particle: str | None = None) -> Dipole
     """
     ordered = sorted(magnets, key=lambda m: m.z)
     field = np.array([_mean_field(m) for m in ordered], np.float64)
-    squares = field**2 * np.array([m.length for m in ordered], np.float64)
+    lengths = np.array([m.length for m in ordered], np.float64)
+    squares = field**2 * lengths
+    mean, variance = _radiation(particle)
     return Dipoles(
         start=np.array([m.start for m in ordered], np.float64),
         end=np.array([m.end for m in ordered], np.float64),
         field=field,
-        loss=_strength(particle) * (np.cumsum(squares) - squares / 2),
+        loss=mean * (np.cumsum(squares) - squares / 2),
+        noise=variance * np.abs(field) ** 3 * lengths,
     )
 
 
@@ -197,8 +223,8 @@ def magnet_field(
             tables.append((m, table))
             spans.append((m.z + table.origin[2], m.z + table.end[2]))
             edges |= set(spans[-1])
-    pieces, active, loss, total = [], [], [], 0.0
-    strength = _strength(particle)
+    pieces, active, loss, noise, total = [], [], [], [], 0.0
+    mean, variance = _radiation(particle)
     points = sorted(edges)
     for a, b in pairwise(points):
         # A straight line in between; the edges themselves belong to both neighbours.
@@ -218,7 +244,9 @@ def magnet_field(
                 local[:, 2] = np.clip(t - m.z, table.origin[2], table.end[2])
                 by = by + m.scale * table(local)[:, 1]
         squares = np.concatenate(([0.0], np.cumsum((by[1:] ** 2 + by[:-1] ** 2) / 2 * np.diff(t))))
-        loss.append(strength * (total + float(np.interp((a + b) / 2, t, squares))))
+        loss.append(mean * (total + float(np.interp((a + b) / 2, t, squares))))
+        cubes = np.abs(by) ** 3
+        noise.append(variance * float(((cubes[1:] + cubes[:-1]) / 2 * np.diff(t)).sum()))
         total += float(squares[-1])
         pieces.append((a, b, base, slope))
         active.append(here)
@@ -234,6 +262,7 @@ def magnet_field(
         base=rows[:, 2].copy(),
         slope=rows[:, 3].copy(),
         loss=np.array(loss, np.float64),
+        noise=np.array(noise, np.float64),
         simple=(rows[:, 3] == 0.0) & ~on.any(axis=1),
         active=on,
         origin=np.array(

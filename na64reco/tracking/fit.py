@@ -2,24 +2,27 @@
 
 The state (x, y, tx, ty, q/p) is a small deviation from a reference track that is followed
 exactly (`field`), so the filter is linear but the bending is not linearised; where the fit ends
-up far from its reference it is repeated about the result. Multiple scattering in every thin layer
-(`layout`) is process noise: cov(tx, ty) = theta^2 (1 + tx^2 + ty^2) ((1 + tx^2, tx ty), (tx ty,
-1 + ty^2)), see E. J. Wolin, L. L. Ho, Nucl. Instrum. Meth. A 329 (1993) 493, eq. 16. A filter
-along the beam gives the state at its end (ECAL) and the chi2, one against the beam the state at
-the first plane: each is the best estimate from all hits at its place. R. Fruehwirth, Nucl.
-Instrum. Meth. A 262 (1987) 444.
+up far from its reference it is repeated about the result. Process noise: multiple scattering in
+every thin layer (`layout`), cov(tx, ty) = theta^2 (1 + tx^2 + ty^2) ((1 + tx^2, tx ty), (tx ty,
+1 + ty^2)), see E. J. Wolin, L. L. Ho, Nucl. Instrum. Meth. A 329 (1993) 493, eq. 16; ionisation
+in it, and synchrotron radiation in the magnets, whose means bend the reference. Bremsstrahlung is
+no Gaussian noise: `docs/tracking.md` says what it does. A filter along the beam gives the state at
+its end (ECAL) and the chi2, one against the beam the state at the first plane: each is the best
+estimate from all hits at its place. R. Fruehwirth, Nucl. Instrum. Meth. A 262 (1987) 444.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from na64reco.errors import DataError
 from na64reco.tracking.field import Field
 from na64reco.tracking.kalman import filter_tracks
 from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
+from na64reco.tracking.outliers import SUSPECT, choose, unbiased
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,13 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Fits", "fit_tracks", "residuals"]
 
+_CHUNK: Final = 2000  # tracks whose states at all planes are held at once
+
 
 @dataclass(frozen=True)
 class Fits:
-    """Fitted tracks; states are (x, y, tx, ty, q/p) in mm and c/GeV, q/p before the magnets."""
+    """Fitted tracks; states are (x, y, tx, ty, q/p) in mm and c/GeV.
+
+    q/p is that at the first plane, everywhere: what is lost on the way, on average, is added back.
+    """
 
     ok: NDArray[np.bool_]
-    """Shape (tracks,): the fit converged; the rest is NaN where not."""
+    """Shape (tracks,): the fit converged, and the hits fix all parameters; else they are NaN."""
     first: NDArray[np.float64]
     """State at the first plane, shape (tracks, 5)."""
     first_covariance: NDArray[np.float64]
@@ -48,10 +56,19 @@ class Fits:
     chi2: NDArray[np.float64]
     ndf: NDArray[np.int64]
     p_value: NDArray[np.float64]
+    dropped: NDArray[np.int64]
+    """Hits that did not belong to the track and were dropped."""
+    used: NDArray[np.bool_]
+    """Shape (tracks, planes of the spectrometer): the hits that were not."""
 
 
 def fit_tracks(
-    measured: NDArray[np.float64], seeds: NDArray[np.float64], planes: Planes, layout: Layout
+    measured: NDArray[np.float64],
+    seeds: NDArray[np.float64],
+    planes: Planes,
+    layout: Layout,
+    *,
+    max_dropped: int = 0,
 ) -> Fits:
     """Fit candidates.
 
@@ -62,24 +79,68 @@ def fit_tracks(
         position plus `Planes.origin`), mm; NaN where the track has no hit.
     seeds
         Shape (tracks, 5): states at the layout's first element.
+    max_dropped
+        How many hits a track with a p-value below `outliers.SUSPECT` may lose, one after the other,
+        each time the one that `outliers.choose` names. A track whose p-value is no better in the
+        end is left with all its hits: then it is more than a wrong hit that is wrong.
+
+    Raises
+    ------
+    DataError
+        Where the shapes do not fit the layout.
     """
+    columns, n = len(layout.planes), len(seeds)
+    if np.shape(measured) != (n, columns) or np.shape(seeds) != (n, 5):
+        msg = (
+            f"track fit: measurements of shape {np.shape(measured)} and seeds of shape "
+            f"{np.shape(seeds)} do not fit; (tracks, {columns} planes of the spectrometer) and "
+            "(tracks, 5) are expected"
+        )
+        raise DataError(msg)
+    measured = np.ascontiguousarray(measured, np.float64)
+    tables = _tables(planes, layout)
+    fits = _fit(measured, np.ascontiguousarray(seeds, np.float64), tables)
+    if max_dropped > 0:
+        _drop(measured, fits, tables, max_dropped)
+    return fits
+
+
+def _fit(measured: NDArray[np.float64], seeds: NDArray[np.float64], tables: Any) -> Fits:
     n = len(seeds)
-    first, last = np.empty((n, 5)), np.empty((n, 5))
-    first_covariance, last_covariance = np.empty((n, 5, 5)), np.empty((n, 5, 5))
-    chi2 = np.empty(n)
-    nothing = np.empty((0, 0, 0))
+    first, last, chi2 = np.empty((n, 5)), np.empty((n, 5)), np.empty(n)
+    covariances = np.empty((n, 5, 5)), np.empty((n, 5, 5))
     ok, ndf, p_value = filter_tracks(
-        np.ascontiguousarray(measured, np.float64),
-        np.ascontiguousarray(seeds, np.float64),
-        _tables(planes, layout),
-        first,
-        first_covariance,
-        last,
-        last_covariance,
-        chi2,
-        nothing,
-    )
-    return Fits(ok, first, first_covariance, last, last_covariance, chi2, ndf, p_value)
+        measured, seeds, tables, first, covariances[0], last, covariances[1], chi2,
+        np.empty((0, 0, 0)),
+    )  # fmt: skip
+    dropped = np.zeros(n, np.int64)
+    used = np.isfinite(measured)
+    return Fits(ok, first, covariances[0], last, covariances[1], chi2, ndf, p_value, dropped, used)
+
+
+def _drop(measured: NDArray[np.float64], fits: Fits, tables: Any, most: int) -> None:
+    """Drop wrong hits, in place."""
+    track = np.flatnonzero(fits.ok & (fits.p_value < SUSPECT))
+    fitted, hits = _take(fits, track), measured[track]
+    for dropped in range(1, most + 1):
+        # One degree of freedom must be left to tell that the hit was the wrong one.
+        chosen = choose(*_unbiased(hits, fitted.first, tables))
+        rows = np.flatnonzero((chosen >= 0) & (fitted.ndf > 1))
+        track, hits = track[rows], hits[rows]
+        if not len(track):
+            return
+        hits[np.arange(len(rows)), chosen[rows]] = np.nan
+        fitted = _fit(hits, fitted.first[rows], tables)
+        fitted.dropped[:] = dropped
+        good = fitted.ok & (fitted.p_value >= SUSPECT)
+        for field in fields(Fits):
+            getattr(fits, field.name)[track[good]] = getattr(fitted, field.name)[good]
+        bad = np.flatnonzero(fitted.ok & ~good)
+        track, hits, fitted = track[bad], hits[bad], _take(fitted, bad)
+
+
+def _take(fits: Fits, rows: NDArray[np.int64]) -> Fits:
+    return replace(fits, **{f.name: getattr(fits, f.name)[rows] for f in fields(fits)})
 
 
 def residuals(
@@ -87,53 +148,40 @@ def residuals(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Unbiased residual (mm) of each hit and its expected standard deviation.
 
-    Each plane is compared with what the hits of all other planes say there: the filters along
-    and against the beam, combined. NaN where there is no hit or no fit.
+    Each plane is compared with what the hits of all other planes say there, without those that
+    were dropped: the filters along and against the beam, combined. NaN where there is no hit or
+    no fit.
 
     Returns
     -------
     tuple
         Two arrays (tracks, planes of the spectrometer).
     """
-    n, columns = np.shape(measured)
-    chosen = layout.planes
-    # Per track and plane: predicted u and its variance cannot simply be averaged, since each of
-    # the two filters lacks some of the parameters; hence the full states.
-    store = np.full((n, 2 * columns, 35), np.nan)
-    scratch = np.empty((n, 5, 5))
-    filter_tracks(
-        np.ascontiguousarray(measured, np.float64),
-        np.ascontiguousarray(fits.first),
-        _tables(planes, layout),
-        np.empty((n, 5)),
-        scratch,
-        np.empty((n, 5)),
-        scratch.copy(),
-        np.empty(n),
-        store,
-    )
-    out, sigma = np.full((n, columns), np.nan), np.full((n, columns), np.nan)
-    for c in range(columns):
-        good = np.isfinite(measured[:, c]) & fits.ok & np.isfinite(store[:, c, 0])
-        good &= np.isfinite(store[:, columns + c, 0])
-        if not good.any():
-            continue
-        forward, backward = store[good, c], store[good, columns + c]
-        reference = forward[:, 5:10]
-        cov_f, cov_b = forward[:, 10:].reshape(-1, 5, 5), backward[:, 10:].reshape(-1, 5, 5)
-        # (C_f^-1 + C_b^-1)^-1 = C_f (C_f + C_b)^-1 C_b: a product, since in a difference the
-        # directions that only one filter knows would cancel; scaled, since units differ.
-        scale = np.sqrt(np.einsum("nii->ni", cov_f + cov_b))
-        inverse = np.linalg.inv((cov_f + cov_b) / (scale[:, :, None] * scale[:, None, :]))
-        inverse /= scale[:, :, None] * scale[:, None, :]
-        covariance = cov_f @ inverse @ cov_b
-        state = np.einsum("nij,nj->ni", cov_f @ inverse, backward[:, :5])
-        state += np.einsum("nij,nj->ni", cov_b @ inverse, forward[:, :5])
-        h = np.array([planes.cos[chosen[c]], planes.sin[chosen[c]], 0, 0, 0])
-        out[good, c] = measured[good, c] - (reference + state) @ h
-        variance = np.einsum("i,nij,j->n", h, covariance, h)
-        sigma[good, c] = np.sqrt(variance + planes.resolution[chosen[c]] ** 2)
-    return out, sigma
+    hits = np.where(fits.used, measured, np.nan)
+    return _unbiased(hits, fits.first, _tables(planes, layout), of=measured)
+
+
+def _unbiased(
+    hits: NDArray[np.float64],
+    states: NDArray[np.float64],
+    tables: Any,
+    *,
+    of: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    n, columns = hits.shape
+    values, sigma = np.empty((n, columns)), np.empty((n, columns))
+    compared = np.ascontiguousarray(hits if of is None else of, np.float64)
+    for start in range(0, n, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        size = len(hits[part])
+        store = np.full((size, 2 * columns, 35), np.nan)
+        scratch = np.empty((2, size, 5)), np.empty((2, size, 5, 5))
+        filter_tracks(
+            np.ascontiguousarray(hits[part]), np.ascontiguousarray(states[part]), tables,
+            scratch[0][0], scratch[1][0], scratch[0][1], scratch[1][1], np.empty(size), store,
+        )  # fmt: skip
+        unbiased(compared[part], store, tables[0], values[part], sigma[part])
+    return values, sigma
 
 
 def _magnets(layout: Layout) -> Dipoles | Field:
@@ -141,31 +189,42 @@ def _magnets(layout: Layout) -> Dipoles | Field:
     return layout.dipoles if layout.field is None else layout.field
 
 
-def _elements(layout: Layout) -> list[tuple[float, int, int, float, float]]:
-    """z, kind, number, end in z, scattering of what stands along the beam.
+class _Element(NamedTuple):
+    """What stands along the beam, in this order where z is the same."""
 
-    Magnets are cut into the pieces of the field, which follow planes and material at the same z.
-    """
+    z: float
+    kind: int
+    number: int
+    end: float
+    scatter: float = 0.0
+    loss: float = 0.0
+    noise: float = 0.0
+
+
+def _elements(layout: Layout) -> list[_Element]:
+    """Magnets are cut into the pieces of the field, which follow planes and material at their z."""
     ends = layout.dipoles.end
     elements = [
-        (float(z), int(kind), int(n), float(ends[n] if kind == MAGNET else z), float(scatter))
-        for z, kind, n, scatter in zip(
-            layout.z, layout.kind, layout.number, layout.scatter, strict=True
+        _Element(float(z), int(kind), int(n), float(ends[n] if kind == MAGNET else z), float(s), *e)
+        for z, kind, n, s, e in zip(
+            layout.z, layout.kind, layout.number, layout.scatter, layout.loss.tolist(), strict=True
         )
     ]
     if layout.field is None:
         return elements
-    first = elements[0][0]
-    elements = [e for e in elements if e[1] != MAGNET]
+    first = elements[0].z
+    elements = [e for e in elements if e.kind != MAGNET]
     elements += [
-        (float(start), MAGNET, p, float(end), 0.0)
+        _Element(float(start), MAGNET, p, float(end))
         for p, (start, end) in enumerate(zip(layout.field.start, layout.field.end, strict=True))
         if start >= first
     ]
     return sorted(elements, key=lambda e: e[:2])
 
 
-def _path(layout: Layout, *, forward: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _path(
+    elements: list[_Element], *, forward: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Planes, magnets and the end, in the order of the filter, with what lies before each.
 
     Between two of them the slopes of the reference stay the same, so the scatterers there add up:
@@ -175,44 +234,57 @@ def _path(layout: Layout, *, forward: bool) -> tuple[NDArray[np.int64], NDArray[
     Returns
     -------
     tuple
-        (n, 2): kind and number of the element; (n, 4): drift up to it (mm) and the sums of
-        theta^2 (1, a, a^2) of the scatterers on the way, theta as in `Layout.scatter`.
+        (n, 2): kind and number of the element; (n, 5): drift up to it (mm), the sums of
+        theta^2 (1, a, a^2) of the scatterers on the way, theta as in `Layout.scatter`, and of the
+        variances of the energy lost in them (GeV^2).
     """
-    elements = _elements(layout)
     if not forward:
-        last = max(e for e, element in enumerate(elements) if element[1] == PLANE)
+        last = max(e for e, element in enumerate(elements) if element.kind == PLANE)
         elements = elements[last::-1]
     names, values = [], []
-    here, total, sums = elements[0][0], 0.0, [0.0, 0.0, 0.0]
-    for start, kind, number, end, scatter in elements:
-        near, far = (start, end) if forward else (end, start)
+    here, total, sums = elements[0].z, 0.0, [0.0, 0.0, 0.0, 0.0]
+    for e in elements:
+        near, far = (e.z, e.end) if forward else (e.end, e.z)
         step = near - here
         total += step
         sums[2] += step * (2 * sums[1] + step * sums[0])
         sums[1] += step * sums[0]
         here = far
-        if kind == SCATTERER:
-            sums[0] += scatter**2
+        if e.kind == SCATTERER:
+            sums[0] += e.scatter**2
+            sums[3] += e.noise
             continue
-        names.append((kind, number))
+        names.append((e.kind, e.number))
         values.append((total, *sums))
-        total, sums = 0.0, [0.0, 0.0, 0.0]
+        total, sums = 0.0, [0.0, 0.0, 0.0, 0.0]
     return np.array(names, np.int64), np.array(values, np.float64)
 
 
 def _tables(planes: Planes, layout: Layout) -> tuple[Any, ...]:
     """What the kernels need to know: few arrays, since each costs time at every call.
 
-    Planes (cos, sin, variance), magnets (length, field, loss), both ways of `_path`, the distance
-    from the last plane to the end, and the field where magnets are not just uniform.
+    Planes (cos, sin, variance), magnets (length, field, loss to radiation, loss in matter before,
+    noise of radiation), both ways of `_path`, the distance from the last plane to the end, and the
+    field where magnets are not just uniform.
     """
     chosen, magnets = layout.planes, _magnets(layout)
     strength = magnets.base if isinstance(magnets, Field) else magnets.field
+    elements = _elements(layout)
+    before = [sum(e.loss for e in elements if e.end <= start) for start in magnets.start]
     return (
         np.stack((planes.cos[chosen], planes.sin[chosen], planes.resolution[chosen] ** 2), axis=1),
-        np.stack((magnets.end - magnets.start, strength, magnets.loss), axis=1),
-        *_path(layout, forward=True),
-        *_path(layout, forward=False),
+        np.stack(
+            (
+                magnets.end - magnets.start,
+                strength,
+                magnets.loss,
+                np.array(before, np.float64),
+                magnets.noise,
+            ),
+            axis=1,
+        ),
+        *_path(elements, forward=True),
+        *_path(elements, forward=False),
         layout.z[-1] - layout.z[layout.last_plane],
         layout.field,
     )

@@ -21,6 +21,8 @@ __all__ = ["filter_tracks", "p_value"]
 # small enough for the sum of both filters to keep its precision.
 _PRIOR: Final = (1e5, 1e5, 1e-1, 1e-1, 0.0)
 _PRIOR_MOMENTUM: Final = 10.0
+_UNKNOWN: Final = 0.1  # share of them above which hits have not fixed a parameter; of q/p:
+_NOTHING: Final = 1 - 1e-6
 _ITERATIONS: Final = 4
 _NEARLY: Final = 0.05  # relative change of q/p that does not need another iteration
 _MIN_QP: Final = 1e-6
@@ -75,6 +77,23 @@ def _invert(jacobian):  # type: ignore[no-untyped-def]
         jacobian[i, 4] = -(u * c + v * f + jacobian[i, 4])
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _radiate(cov, jacobian, variance):  # type: ignore[no-untyped-def]
+    """Add the noise that photons all along a magnet make of q/p, and so of the state behind it.
+
+    What is lost with a share r of the magnet still to come changes q/p by 1, slopes by r and
+    positions by r^2 times the Jacobian's last column: hence the integrals of powers of r.
+    """
+    for i in range(4):
+        a = jacobian[i, 4] * variance
+        m = 2 if i < 2 else 1
+        cov[i, 4] += a / (m + 1)
+        cov[4, i] += a / (m + 1)
+        for j in range(4):
+            cov[i, j] += a * jacobian[j, 4] / (m + (3 if j < 2 else 2))
+    cov[4, 4] += variance
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
 def _filter(  # type: ignore[no-untyped-def]
     measured, track, planes, magnets, names, steps, forward, reference, entrances, jacobians,
@@ -100,9 +119,11 @@ def _filter(  # type: ignore[no-untyped-def]
     norm = 1.0 + tx * tx + ty * ty
     unit = qp * qp * norm * math.sqrt(norm)  # the root: the way through is longer at an angle
     m22, m23, m33 = unit * (1.0 + tx * tx), unit * tx * ty, unit * (1.0 + ty * ty)
+    qp4 = qp * qp * qp * qp  # of a variance of the energy makes that of 1/p
     for k in range(len(names)):
         # Drift: x += step tx, y += step ty.
         step, s0, s1, s2 = steps[k, 0], steps[k, 1], steps[k, 2], steps[k, 3]
+        c44 += steps[k, 4] * qp4
         x += step * tx
         y += step * ty
         d0 += step * d2
@@ -164,16 +185,17 @@ def _filter(  # type: ignore[no-untyped-def]
             m = names[k, 1]
             jacobian = jacobians[m]
             if forward:
+                lost = magnets[m, 3] * qp * qp
                 reference[:] = x, y, tx, ty, qp
                 entrances[m, :] = reference
                 if field is None:
                     if not cross_dipole(
-                        reference, magnets[m, 0], magnets[m, 1], magnets[m, 2], jacobian
+                        reference, magnets[m, 0], magnets[m, 1], magnets[m, 2] + lost, jacobian
                     ):
                         return -1.0
                 else:
                     here, there = field.start[m], field.end[m]
-                    if cross_piece(reference, here, there, m, field, jacobian) != CROSSED:
+                    if cross_piece(reference, here, there, m, field, jacobian, lost) != CROSSED:
                         return -1.0
             else:
                 reference[:] = entrances[m]
@@ -195,6 +217,8 @@ def _filter(  # type: ignore[no-untyped-def]
                 _transport(d, cov, jacobian, work)
             else:
                 transport_full(d, cov, jacobian, work)
+            if magnets[m, 4] > 0.0:
+                _radiate(cov, jacobian, magnets[m, 4])
             d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
             c00, c01, c02, c03, c04 = cov[0, 0], cov[0, 1], cov[0, 2], cov[0, 3], cov[0, 4]
             c11, c12, c13, c14 = cov[1, 1], cov[1, 2], cov[1, 3], cov[1, 4]
@@ -244,9 +268,10 @@ def filter_tracks(  # type: ignore[no-untyped-def]
     measured, seeds
         See `na64reco.tracking.fit.fit_tracks`.
     tables
-        Planes (cos, sin, variance), magnets (length, field, loss), and for the way along the
-        beam, then for that against it, the elements (kind, number) and what lies before each
-        (drift, sums of theta^2 (1, a, a^2)); the distance from the last plane to the end; a
+        Planes (cos, sin, variance), magnets (length, field, what radiation adds to 1/p, energy
+        lost in matter before, noise of radiation), and for the way along the beam, then for that
+        against it, the elements (kind, number) and what lies before each (drift, sums of theta^2
+        (1, a, a^2), variance of the energy); the distance from the last plane to the end; a
         `Field` whose pieces the magnets are, or None where all are uniform dipoles.
     first, first_cov, last, last_cov, chi2
         Filled: states and covariances at both ends.
@@ -306,7 +331,11 @@ def filter_tracks(  # type: ignore[no-untyped-def]
             fitted = iteration == _ITERATIONS - 1
         valid = fitted and chi2[t] >= 0.0
         for i in range(5):
-            valid = valid and first_cov[t, i, i] > 0 and last_cov[t, i, i] > 0
+            unknown = _UNKNOWN * _PRIOR[i]
+            if i == 4:  # relative to itself, and so less than the truth for straight tracks
+                unknown = _NOTHING * (_PRIOR_MOMENTUM * qp) ** 2
+            valid = valid and 0 < first_cov[t, i, i] < unknown
+            valid = valid and last_cov[t, i, i] > 0
             valid = valid and np.isfinite(first[t, i]) and np.isfinite(last[t, i])
         ok[t] = valid
         if not valid:

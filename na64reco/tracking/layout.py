@@ -10,6 +10,7 @@ import numpy as np
 from na64reco.constants import BEND_PER_TESLA_MM
 from na64reco.errors import SetupError
 from na64reco.tracking.field import Dipoles, Field, dipoles, magnet_field
+from na64reco.tracking.material import layer_loss
 from na64reco.tracking.planes import TECHNOLOGIES, Planes, choose_spectrometer
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class Layout(NamedTuple):
     """Of a magnet: its entrance."""
     scatter: NDArray[np.float64]
     """Rms scattering angle per projection times momentum, rad GeV/c."""
+    loss: NDArray[np.float64]
+    """Mean energy lost to ionisation (GeV) by the beam's particle, and its variance (GeV^2), at
+    the beam's momentum; shape (elements, 2)."""
     last_plane: int
     """Element number of the last plane."""
     dipoles: Dipoles
@@ -228,14 +232,12 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
     first = float(planes.z[columns].min()) if len(columns) else 0.0
     entries: list[tuple[float, int, int, float]] = [
         (float(planes.z[p]), PLANE, c, 0.0) for c, p in enumerate(columns)
-    ]
+    ]  # z, kind, number, radiation lengths
     entries += [(float(s), MAGNET, m, 0.0) for m, s in enumerate(magnets.start)]
     material = [(s.z, s.thickness_x0) for s in setup.stations.values()]
     material += [(p.z, p.thickness_x0) for p in setup.passive.values()]
     material += [(c.z, c.thickness_x0) for c in setup.counters.values() if c.hole == 0]
-    entries += [
-        (z, SCATTERER, -1, highland(t)) for z, t in material if t > 0 and first < z < z_stop
-    ]
+    entries += [(z, SCATTERER, -1, t) for z, t in material if t > 0 and first < z < z_stop]
     entries = sorted(e for e in entries if e[0] < z_stop)
     entries.append((z_stop, STOP, -1, 0.0))
     for z, kind, _, _ in entries:
@@ -258,7 +260,8 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
             )
             raise SetupError(msg)
     kinds = np.array([e[1] for e in entries], np.int64)
-    scatter = np.array([e[3] for e in entries])
+    scatter = np.array([highland(e[3]) for e in entries])
+    losses = [layer_loss(e[3], setup.beam.momentum, setup.beam.particle) for e in entries]
     last = int(np.flatnonzero(kinds == PLANE)[-1])
     in_views = set(x.column.tolist()) | set(y.column.tolist())
     return Layout(
@@ -267,6 +270,7 @@ def make_layout(setup: Setup, planes: Planes, *, spectrometer: str = "main") -> 
         number=np.array([e[2] for e in entries], np.int64),
         z=np.array([e[0] for e in entries]),
         scatter=scatter,
+        loss=np.array([(loss.mean, loss.sigma**2) for loss in losses]),
         last_plane=last,
         dipoles=magnets,
         x=x,

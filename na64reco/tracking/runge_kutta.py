@@ -172,17 +172,19 @@ def _vary(d, x, y, tx, ty, s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def cross_piece(state, here, there, piece, field, jacobian):  # type: ignore[no-untyped-def]
+def cross_piece(state, here, there, piece, field, jacobian, lost=0.0):  # type: ignore[no-untyped-def]
     """Move a state from z = ``here`` to ``there`` (mm) within a piece of a `Field`, in place.
 
     As `cross_dipole`: either direction; ``jacobian`` (5, 5) receives d(new state)/d(old state).
-    Returns CROSSED, TURNED or OUTSIDE; the state is as it was where it does not come through.
+    ``lost`` is what matter in front of it has added to 1/p, c/GeV. Returns CROSSED, TURNED or
+    OUTSIDE; the state is as it was where it does not come through.
     """
+    loss = field.loss[piece] + lost
     if field.simple[piece]:
-        crossed = cross_dipole(state, there - here, field.base[piece], field.loss[piece], jacobian)
+        crossed = cross_dipole(state, there - here, field.base[piece], loss, jacobian)
         return CROSSED if crossed else TURNED
     x, y, tx, ty = state[0], state[1], state[2], state[3]
-    strength = BEND_PER_TESLA_MM * (state[4] + math.copysign(field.loss[piece], state[4]))
+    strength = BEND_PER_TESLA_MM * (state[4] + math.copysign(loss, state[4]))
     for i in range(5):
         for j in range(5):
             jacobian[i, j] = 1.0 if i == j else 0.0

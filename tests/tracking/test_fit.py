@@ -18,6 +18,11 @@ def _names(planes, layout):
     ]
 
 
+def vacuum(layout):
+    """The layout without its material."""
+    return layout._replace(scatter=0 * layout.scatter, loss=0 * layout.loss)
+
+
 def _sample(
     tools, setup, conditions, n, momentum, *, charge=-1, material=True, inefficiency=0.0, seed=3
 ):
@@ -53,7 +58,7 @@ def test_pulls_of_all_parameters_and_p_values(tools, setup, conditions, momentum
 def test_covariance_is_that_of_linear_least_squares(tools, setup, conditions):
     """Without material: (A^T V^-1 A)^-1, with A from differences of Runge-Kutta tracks."""
     truth, u, seeds, planes, layout = _sample(tools, setup, conditions, 4, 100.0, material=False)
-    no_material = layout._replace(scatter=np.zeros_like(layout.scatter))
+    no_material = vacuum(layout)
     fits = fit_tracks(u, seeds, planes, no_material)
     toy = tools.toy(setup, material=False)
     names = _names(planes, layout)
@@ -83,7 +88,7 @@ def test_no_bias_of_the_momentum(tools, setup, conditions, momentum, charge):
     truth, u, seeds, planes, layout = _sample(
         tools, tools.wide(setup), conditions, 20_000, momentum, charge=charge, material=False
     )
-    no_material = layout._replace(scatter=np.zeros_like(layout.scatter))
+    no_material = vacuum(layout)
     fits = fit_tracks(u, seeds, planes, no_material)
     ratio = fits.first[:, 4] / truth.first[:, 4]
     assert ratio.mean() == pytest.approx(1.0, abs=1e-3)
@@ -100,7 +105,7 @@ def test_exact_measurements_give_the_exact_track(tools, setup, conditions):
     u += planes.origin[layout.planes]
     seeds = truth.first.copy()
     seeds[:, 4] *= 1.5  # a bad seed: the fit must iterate
-    fits = fit_tracks(u, seeds, planes, layout)
+    fits = fit_tracks(u, seeds, planes, layout._replace(loss=0 * layout.loss))
     off = (fits.first - truth.first) / np.sqrt(np.einsum("nii->ni", fits.first_covariance))
     np.testing.assert_allclose(off, 0.0, atol=0.01)
     np.testing.assert_allclose(fits.last[:, :2], truth.ecal[:, :2], atol=1e-3)

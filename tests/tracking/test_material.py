@@ -12,11 +12,12 @@ from na64reco.tracking.material import (
     bethe,
     bremsstrahlung,
     density_effect,
+    electron_ionisation,
     ionisation,
     landau_width,
+    layer_loss,
     max_transfer,
     most_probable_loss,
-    scatterer_loss,
     synchrotron,
 )
 
@@ -108,17 +109,37 @@ def test_synchrotron_mean_and_fluctuation_from_the_photons():
     assert synchrotron(100.0, MUON, 1.75, 4000.0).mean < 1e-8 * mean
 
 
-def test_a_layers_change_of_the_curvature():
-    # 0.3 % of a radiation length of mylar: 0.12 g/cm^2, 2 MeV cm^2/g, 160 GeV
-    lost = scatterer_loss(0.003, 160.0, MUON)
-    assert lost.mean == pytest.approx(0.12 * 2.5e-3 / 160, rel=0.15)
-    assert 0 < lost.sigma < 1e-6
-    radiated = scatterer_loss(0.003, 100.0, ELECTRON, process="bremsstrahlung")
-    assert radiated.mean == pytest.approx(0.003, rel=0.01)
-    # small t: var z = t (2 - ln 3 / ln 2)
-    assert radiated.sigma**2 == pytest.approx(0.003 * (2 - np.log(3) / np.log(2)), rel=0.02)
+@pytest.mark.parametrize(
+    ("name", "critical"),  # MeV, of electrons: tables of atomic and nuclear properties of the PDG
+    [("silicon", 40.19), ("iron", 21.68), ("copper", 19.42), ("lead", 7.43)],
+)
+def test_an_electron_of_the_critical_energy_ionises_as_much_per_radiation_length(name, critical):
+    """Rossi's definition of the critical energy, which is that of the review (sec. 34.4.4)."""
+    of = SUBSTANCES[name]
+    loss = 1e3 * electron_ionisation(1e-3 * critical, of) * of.radiation_length
+    assert loss == pytest.approx(critical, rel=0.015)
 
 
-def test_unknown_substances_are_named():
+def test_rise_of_fast_electrons():
+    """Where the density effect is in full, Moller scattering leaves 1/2 K Z/A ln gamma."""
+    silicon = SUBSTANCES["silicon"]
+    rise = electron_ionisation(100.0, silicon) - electron_ionisation(1.0, silicon)
+    assert rise == pytest.approx(0.307075e-3 / 2 * 0.49848 * np.log(100), rel=1e-3)
+
+
+def test_loss_in_a_layer():
+    # 0.3 % of a radiation length of mylar: 0.12 g/cm^2, 2.5 MeV cm^2/g on the plateau
+    lost = layer_loss(0.003, 160.0, "muon")
+    assert lost.mean == pytest.approx(0.12 * 2.5e-3, rel=0.05)
+    # the full width at half maximum is 4 xi, xi = 0.1535 MeV Z/A x
+    assert 2.35482 * lost.sigma == pytest.approx(4 * 0.1535e-3 * 0.52 * 0.12, rel=0.01)
+    assert layer_loss(0.003, 100.0, "electron").mean == pytest.approx(lost.mean, rel=0.05)
+    assert layer_loss(0.003, 100.0, "positron") == layer_loss(0.003, 100.0, "electron")
+    assert layer_loss(0.0, 100.0, "muon") == (0.0, 0.0)
+
+
+def test_what_is_not_known_is_named():
     with pytest.raises(DataError, match=r"no properties of 'unobtainium' are known\. .*mylar"):
-        scatterer_loss(0.01, 100.0, MUON, substance="unobtainium")
+        layer_loss(0.01, 100.0, "muon", substance="unobtainium")
+    with pytest.raises(DataError, match=r"no energy loss of 'muom' is known\. Did you mean 'muon'"):
+        layer_loss(0.01, 100.0, "muom")
