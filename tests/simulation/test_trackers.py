@@ -68,6 +68,35 @@ def test_charge_centroids_find_the_particle(setup, detector, muons, strips, name
     assert np.median(total[total > 0]) > 0.9 * plane.charge
 
 
+def test_x_and_y_share_the_charge_of_one_ionisation(setup, detector, muons):
+    """The ratio of both has a width below 0.1 in COMPASS' GEM: B. Ketzer et al., NIM A 535 (2004).
+
+    Each sum of strips has the noise of the strips besides: 6 counts on each of seven.
+    """
+    tracks, paths, line = muons
+    rng = np.random.default_rng(38)
+    first = np.arange(len(tracks) + 1)
+    hits = strip_hits(rng, setup, detector, "gem", line, first, tracks, paths)
+    logs = {}
+    for station in (1, 2):
+        for projection in (0, 1):
+            _, total = centroids(hits, station, projection, events=len(tracks))
+            plane = detector.strips["gem", station, projection]
+            logs[station, projection] = np.log(np.maximum(total, 1) / plane.charge)
+    seen = np.min(list(logs.values()), axis=0) > np.log(0.3)
+    assert seen.mean() > 0.88  # 0.98^4 and room
+    for station in (1, 2):
+        ratio = (logs[station, 0] - logs[station, 1])[seen]
+        width = 1.4826 * np.median(np.abs(ratio - np.median(ratio)))
+        noise = np.sqrt(2 * 7) * 6 / np.median(np.exp(logs[station, 0]) * 285)
+        assert 0.09 < width < 1.5 * np.hypot(0.1, noise)
+        assert np.median(ratio) == pytest.approx(0, abs=0.1)  # means near one
+    # Another chamber, another ionisation: nothing in common.
+    spread = np.std((logs[1, 0] - logs[2, 1])[seen])
+    assert spread > 3 * width
+    assert abs(np.corrcoef(logs[1, 0][seen], logs[2, 1][seen])[0, 1]) < 0.06
+
+
 def test_efficiency_of_a_plane(detector, muons, strips):
     tracks = muons[0]
     _, total = centroids(strips, 1, 0, events=len(tracks))
