@@ -9,6 +9,7 @@ from na64reco.calibration.conditions import (
     NearestConditionsWarning,
     StrawConditions,
     StripConditions,
+    WaveformConditions,
 )
 from na64reco.calibration.load import load_conditions
 from na64reco.calibration.read import read_sdc
@@ -30,6 +31,7 @@ __all__ = [
     "SdcFormat",
     "StrawConditions",
     "StripConditions",
+    "WaveformConditions",
     "file_formats",
     "format_sdc",
     "load_conditions",

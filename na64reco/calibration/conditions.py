@@ -18,6 +18,7 @@ __all__ = [
     "NearestConditionsWarning",
     "StrawConditions",
     "StripConditions",
+    "WaveformConditions",
 ]
 
 
@@ -42,6 +43,29 @@ class CellConditions:
     """Its rms, ns."""
     threshold: NDArray[np.float64]
     """A channel's in-time energy below this counts as 0, GeV."""
+
+
+@dataclass(frozen=True, eq=False)
+class WaveformConditions:
+    """How a detector's pulses look in its samples.
+
+    The arrays of channels have the shape of the detector's :class:`CellConditions`.
+    """
+
+    pedestal: NDArray[np.float64]
+    """ADC counts, shape (2, ...): even and odd samples."""
+    noise: NDArray[np.float64]
+    """rms of a sample, ADC counts."""
+    saturation: float
+    """Samples from here on are clipped, ADC counts with the pedestal in them."""
+    start: float
+    """Time of the first value of `pulse`, ns; 0 is the time of the pulse."""
+    step: float
+    """Between values of `pulse`, ns."""
+    pulse: NDArray[np.float64]
+    """Mean pulse, its maximum 1."""
+    shape_error: float = 0.0
+    """rms by which single pulses differ from it, relative to their height."""
 
 
 @dataclass(frozen=True)
@@ -116,3 +140,5 @@ class Conditions:
     digest: str
     """sha256 of the text of all files used."""
     vhcal: CellConditions | None = field(default=None)
+    waveform: Mapping[str, WaveformConditions] = field(default_factory=dict)
+    """By collection, from waveform.txt; empty where the folder has no such file."""

@@ -8,6 +8,7 @@ from na64reco.calorimeters.hcal import beam_modules, reconstruct_hcal
 from na64reco.calorimeters.position import shower_position
 from na64reco.calorimeters.profile import PROFILE_NAMES, ShowerProfile, expected_shares
 from na64reco.calorimeters.shape import shower_chi2
+from na64reco.calorimeters.waveforms import fit_waveforms, pulses_from_waveforms
 
 __all__ = [
     "PROFILE_NAMES",
@@ -17,6 +18,8 @@ __all__ = [
     "beam_modules",
     "cell_energies",
     "expected_shares",
+    "fit_waveforms",
+    "pulses_from_waveforms",
     "reconstruct_ecal",
     "reconstruct_hcal",
     "shower_chi2",

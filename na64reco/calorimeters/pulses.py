@@ -1,0 +1,418 @@
+"""Fit of pulses to one sampled waveform: kernels.
+
+A waveform is a sum of pulses, y_i = sum_j A_j T(i - p_j) + noise, with the template T of the
+detector. One pulse is fitted by Gauss-Newton steps: at the present position, A T + B dT/dp is
+linear in A and B, and p moves by B / A. Where the residuals are larger than noise, a further
+pulse is looked for in them (what a candidate would gain beside free heights and positions of the
+pulses found before), and all are fitted together (Levenberg-Marquardt).
+"""
+
+# ruff: noqa: PLR0917 - kernels take flat arrays
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from na64reco.calorimeters.templates import PHASES, PulseTable
+
+__all__ = ["MAX_PULSES", "Room", "fit_one", "fit_together", "look_for", "make_room", "seed"]
+
+Array = NDArray[np.float64]
+
+MAX_PULSES: Final = 3
+"""Pulses that are told apart in one waveform."""
+
+_STEP: Final = 0.8
+"""Longest step of a position, samples."""
+_SETTLED: Final = 0.004
+"""A step of a position below this ends the fit of one pulse, samples (what follows it is smaller
+by more than the signal-to-noise ratio)."""
+_OUTSIDE: Final = 2.0
+"""A pulse whose maximum is outside the window stays within this of where it was found, samples:
+nothing but the slope of its tail says when it was."""
+_GRID: Final = 0.5
+"""Between candidates, samples."""
+# Sums may be reordered for vector instructions; NaN and infinities keep their meaning.
+_FAST: Final = {"reassoc", "contract", "nsz", "arcp"}
+
+
+class Room(NamedTuple):
+    """Working arrays of one thread."""
+
+    height: Array
+    """T of each pulse, shape (MAX_PULSES, samples)."""
+    slope: Array
+    """dT/dp, the same shape."""
+    trial: Array
+    """T and dT/dp of a candidate, shape (2, samples)."""
+    basis: Array
+    """Orthonormal, weighted, shape (2 MAX_PULSES, samples)."""
+    matrix: Array
+    """Shape (2 MAX_PULSES, 2 MAX_PULSES)."""
+    factor: Array
+    vector: Array
+    """Shape (2 MAX_PULSES,)."""
+    solution: Array
+    before: Array
+
+
+def make_room(samples: int) -> Room:
+    """Working arrays for waveforms of so many samples."""
+    size = 2 * MAX_PULSES
+    return Room(
+        np.zeros((MAX_PULSES, samples)),
+        np.zeros((MAX_PULSES, samples)),
+        np.zeros((2, samples)),
+        np.zeros((size, samples)),
+        np.zeros((size, size)),
+        np.zeros((size, size)),
+        np.zeros(size),
+        np.zeros(size),
+        np.zeros(size),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def pulse_at(
+    table: PulseTable, position: float, height: Array, slope: Array
+) -> None:  # pragma: no cover - compiled
+    """Fill T and dT/dp of a pulse at a position within [table.first, table.last]."""
+    whole = np.floor(position)
+    part = (position - whole) * PHASES
+    phase = np.int64(part + 0.5)
+    rest = (part - phase) / PHASES
+    begin = table.zero - np.int64(whole)
+    value, change = table.value[phase], table.slope[phase]
+    for i in range(len(height)):
+        slope[i] = change[begin + i]
+        height[i] = value[begin + i] + rest * change[begin + i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def fit_one(
+    y: Array, weight: Array, table: PulseTable, position: float, limit: int, room: Room
+) -> tuple[float, float, float, float, float]:  # pragma: no cover - compiled
+    """Fit one pulse from a first position, in `limit` steps at most.
+
+    Returns
+    -------
+    height, position, their standard errors, chi2. Where no pulse fits, the height is 0 and chi2
+    that of no pulse.
+    """
+    height, slope = room.height[0], room.slope[0]
+    amplitude = 0.0
+    for _ in range(limit):
+        pulse_at(table, position, height, slope)
+        tt = td = dd = yt = yd = 0.0
+        for i in range(len(y)):
+            wt, wd = weight[i] * height[i], weight[i] * slope[i]
+            tt += wt * height[i]
+            td += wt * slope[i]
+            dd += wd * slope[i]
+            yt += wt * y[i]
+            yd += wd * y[i]
+        determinant = tt * dd - td * td
+        if not determinant > 1e-9 * tt * dd:
+            amplitude = yt / tt if tt > 0.0 else 0.0
+            break
+        amplitude = (yt * dd - yd * td) / determinant
+        moved = (yd * tt - yt * td) / determinant
+        if amplitude <= 0.0:
+            # Too far from it for the expansion: uphill in the overlap.
+            step = _STEP if yd > 0.0 else -_STEP
+        else:
+            step = min(max(moved / amplitude, -_STEP), _STEP)
+        target = min(max(position + step, table.first), table.last)
+        step = target - position
+        position = target
+        if abs(step) < _SETTLED:
+            break
+    pulse_at(table, position, height, slope)
+    tt = td = dd = yt = 0.0
+    for i in range(len(y)):
+        wt = weight[i] * height[i]
+        tt += wt * height[i]
+        td += wt * slope[i]
+        dd += weight[i] * slope[i] * slope[i]
+        yt += wt * y[i]
+    amplitude = max(yt / tt, 0.0) if tt > 0.0 else 0.0
+    chi2 = 0.0
+    for i in range(len(y)):
+        residual = y[i] - amplitude * height[i]
+        chi2 += weight[i] * residual * residual
+    determinant = tt * dd - td * td
+    if not (amplitude > 0.0 and determinant > 1e-9 * tt * dd):
+        return amplitude, position, np.inf, np.inf, chi2
+    error = np.sqrt(dd / determinant)
+    return amplitude, position, error, np.sqrt(tt / determinant) / amplitude, chi2
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def look_for(
+    residual: Array,
+    weight: Array,
+    table: PulseTable,
+    number: int,
+    begin: float,
+    end: float,
+    room: Room,
+) -> tuple[float, float]:  # pragma: no cover - compiled
+    """Where in the residuals a further pulse would lower chi2 most.
+
+    The candidate is made orthogonal to heights and slopes of the `number` pulses that were
+    fitted (room.height, room.slope): what they could take over is not counted.
+
+    Returns
+    -------
+    position, gain in chi2 (0: nowhere)
+    """
+    samples = len(residual)
+    basis, directions = room.basis, 0
+    for j in range(2 * number):
+        source = room.height[j // 2] if j % 2 == 0 else room.slope[j // 2]
+        row = basis[directions]
+        norm = 0.0
+        for i in range(samples):
+            row[i] = source[i]
+            norm += weight[i] * source[i] * source[i]
+        left = 0.0
+        for k in range(directions):
+            product = 0.0
+            for i in range(samples):
+                product += weight[i] * row[i] * basis[k, i]
+            for i in range(samples):
+                row[i] -= product * basis[k, i]
+        for i in range(samples):
+            left += weight[i] * row[i] * row[i]
+        if left > 1e-6 * norm:
+            scale = 1.0 / np.sqrt(left)
+            for i in range(samples):
+                row[i] *= scale
+            directions += 1
+    best, where = 0.0, begin
+    height, slope = room.trial[0], room.trial[1]
+    for step in range(np.int64((end - begin) / _GRID) + 1):
+        position = begin + _GRID * step
+        pulse_at(table, position, height, slope)
+        cc = rc = 0.0
+        for i in range(samples):
+            wc = weight[i] * height[i]
+            cc += wc * height[i]
+            rc += wc * residual[i]
+        if not (rc > 0.0 and rc * rc > 1e-3 * best * cc):
+            continue
+        free = cc
+        for k in range(directions):
+            product = 0.0
+            for i in range(samples):
+                product += weight[i] * height[i] * basis[k, i]
+            free -= product * product
+        if free < 1e-4 * cc:
+            continue
+        gain = rc * rc / free
+        if gain > best:
+            best, where = gain, position
+    return where, best
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def seed(
+    y: Array,
+    weight: Array,
+    table: PulseTable,
+    begin: float,
+    end: float,
+    clipped: NDArray[np.bool_],
+    ceiling: float,
+    room: Room,
+) -> float:  # pragma: no cover - compiled
+    """First position of a pulse that is clipped or has its maximum outside the window.
+
+    The position where a height of its own leaves the least chi2, such that the clipped samples
+    are as high as the ceiling.
+    """
+    height, slope = room.trial[0], room.trial[1]
+    best, where = np.inf, begin
+    for step in range(np.int64(2.0 * (end - begin) / _GRID) + 1):
+        position = begin + 0.5 * _GRID * step
+        pulse_at(table, position, height, slope)
+        tt = yt = yy = 0.0
+        for i in range(len(y)):
+            wt = weight[i] * height[i]
+            tt += wt * height[i]
+            yt += wt * y[i]
+            yy += weight[i] * y[i] * y[i]
+        if not (tt > 0.0 and yt > 0.0):
+            continue
+        amplitude = yt / tt
+        chi2 = yy - yt * amplitude
+        # Each missing count of a clipped sample counts as one sample of the noise would.
+        for i in range(len(y)):
+            if clipped[i] and amplitude * height[i] < ceiling:
+                chi2 += (ceiling - amplitude * height[i]) ** 2
+        if chi2 < best:
+            best, where = chi2, position
+    return where
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _normal(
+    y: Array,
+    weight: Array,
+    table: PulseTable,
+    amplitudes: Array,
+    positions: Array,
+    number: int,
+    anchors: Array,
+    room: Room,
+) -> float:  # pragma: no cover - compiled
+    """Normal equations of all pulses at their present parameters (A_j, p_j).
+
+    Returns chi2, fills room.matrix and room.vector (half its negative gradient).
+    """
+    samples = len(y)
+    for j in range(number):
+        pulse_at(table, positions[j], room.height[j], room.slope[j])
+    residual = room.trial[0]
+    chi2 = 0.0
+    for i in range(samples):
+        value = y[i]
+        for j in range(number):
+            value -= amplitudes[j] * room.height[j, i]
+        residual[i] = value
+        chi2 += weight[i] * value * value
+    work = room.trial[1]
+    for a in range(2 * number):
+        j = a // 2
+        one = room.height[j] if a % 2 == 0 else room.slope[j]
+        scale = 1.0 if a % 2 == 0 else amplitudes[j]
+        total = 0.0
+        for i in range(samples):
+            work[i] = weight[i] * scale * one[i]
+            total += work[i] * residual[i]
+        room.vector[a] = total
+        for b in range(a + 1):
+            k = b // 2
+            other = room.height[k] if b % 2 == 0 else room.slope[k]
+            total = 0.0
+            for i in range(samples):
+                total += work[i] * other[i]
+            room.matrix[a, b] = total if b % 2 == 0 else total * amplitudes[k]
+    for j in range(number):
+        top = positions[j] + table.peak
+        if top < 0.0 or top > samples - 1:
+            pull = 1.0 / (_OUTSIDE * _OUTSIDE)
+            away = positions[j] - anchors[j]
+            room.matrix[2 * j + 1, 2 * j + 1] += pull
+            room.vector[2 * j + 1] -= pull * away
+            chi2 += pull * away * away
+    return chi2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _factorise(room: Room, size: int, damping: float) -> bool:  # pragma: no cover - compiled
+    """Cholesky factor of the matrix with its diagonal times (1 + damping); False if it fails."""
+    matrix, factor = room.matrix, room.factor
+    for a in range(size):
+        for b in range(a + 1):
+            value = matrix[a, b] * ((1.0 + damping) if a == b else 1.0)
+            for k in range(b):
+                value -= factor[a, k] * factor[b, k]
+            if a == b:
+                if not value > 1e-12 * matrix[a, a]:
+                    return False
+                factor[a, a] = np.sqrt(value)
+            else:
+                factor[a, b] = value / factor[b, b]
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(room: Room, size: int) -> None:  # pragma: no cover - compiled
+    """Solution of factor factor^T x = vector."""
+    factor, x = room.factor, room.solution
+    for a in range(size):
+        value = room.vector[a]
+        for k in range(a):
+            value -= factor[a, k] * x[k]
+        x[a] = value / factor[a, a]
+    for a in range(size - 1, -1, -1):
+        value = x[a]
+        for k in range(a + 1, size):
+            value -= factor[k, a] * x[k]
+        x[a] = value / factor[a, a]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fit_together(
+    y: Array,
+    weight: Array,
+    table: PulseTable,
+    amplitudes: Array,
+    positions: Array,
+    number: int,
+    errors: Array,
+    limit: int,
+    room: Room,
+) -> float:  # pragma: no cover - compiled
+    """Fit heights and positions of several pulses, in place.
+
+    Parameters
+    ----------
+    errors
+        Filled with the standard errors, shape (2, MAX_PULSES): heights, positions (samples).
+    limit
+        Steps at most; 0 only computes chi2 and errors.
+
+    Returns
+    -------
+    chi2; infinite if the pulses cannot be told apart
+    """
+    size = 2 * number
+    anchors = positions.copy()
+    before = room.before
+    chi2 = _normal(y, weight, table, amplitudes, positions, number, anchors, room)
+    damping = 1e-3
+    for _ in range(limit):
+        if not _factorise(room, size, damping):
+            damping = max(10.0 * damping, 1e-6)
+            if damping > 1e8:
+                return np.inf
+            continue
+        _solve(room, size)
+        largest = 0.0
+        for j in range(number):
+            before[2 * j], before[2 * j + 1] = amplitudes[j], positions[j]
+            step = room.solution[2 * j + 1]
+            limited = min(max(step, -_STEP), _STEP)
+            target = min(max(positions[j] + limited, table.first), table.last)
+            largest = max(largest, abs(target - positions[j]))
+            amplitudes[j] = max(amplitudes[j] + room.solution[2 * j], 1e-3 * amplitudes[j])
+            positions[j] = target
+        after = _normal(y, weight, table, amplitudes, positions, number, anchors, room)
+        if after <= chi2 + 1e-9:
+            gained = chi2 - after
+            chi2 = after
+            damping *= 0.1
+            if largest < 0.02 and gained < 0.02:
+                break
+        else:
+            for j in range(number):
+                amplitudes[j], positions[j] = before[2 * j], before[2 * j + 1]
+            chi2 = _normal(y, weight, table, amplitudes, positions, number, anchors, room)
+            if damping > 1e6:
+                break
+            damping = max(10.0 * damping, 1e-4)
+    if not _factorise(room, size, 0.0):
+        return np.inf
+    # Columns of the inverse: variances are their diagonal.
+    for a in range(size):
+        for b in range(size):
+            room.vector[b] = 1.0 if a == b else 0.0
+        _solve(room, size)
+        errors[a % 2, a // 2] = np.sqrt(max(room.solution[a], 0.0))
+    return chi2
