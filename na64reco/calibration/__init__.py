@@ -15,12 +15,20 @@ from na64reco.calibration.load import load_conditions
 from na64reco.calibration.read import read_sdc
 from na64reco.calibration.sdc import ALL_RUNS, LAST_RUN, Block, Column, SdcFile, SdcFormat
 from na64reco.calibration.tables import PROJECTIONS, file_formats
+from na64reco.calibration.waveform import (
+    WAVEFORM_FILE,
+    waveform_block,
+    waveform_channels,
+    waveform_conditions,
+    waveform_format,
+)
 from na64reco.calibration.write import format_sdc, write_sdc
 
 __all__ = [
     "ALL_RUNS",
     "LAST_RUN",
     "PROJECTIONS",
+    "WAVEFORM_FILE",
     "Alignment",
     "Block",
     "CellConditions",
@@ -36,5 +44,9 @@ __all__ = [
     "format_sdc",
     "load_conditions",
     "read_sdc",
+    "waveform_block",
+    "waveform_channels",
+    "waveform_conditions",
+    "waveform_format",
     "write_sdc",
 ]

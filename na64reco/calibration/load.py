@@ -20,6 +20,7 @@ from na64reco.calibration.conditions import (
 from na64reco.calibration.read import read_sdc
 from na64reco.calibration.sdc import ALL_RUNS, Resolved, SdcFile, Value, key_text
 from na64reco.calibration.tables import PROJECTIONS, file_formats
+from na64reco.calibration.waveform import WAVEFORM_FILE, waveform_conditions, waveform_format
 from na64reco.errors import ConditionsError, did_you_mean
 from na64reco.resources import shipped_folder
 
@@ -63,7 +64,10 @@ def load_conditions(
     first, last = ALL_RUNS
     gaps: list[str] = []
     digest = hashlib.sha256()
-    for name, fmt in file_formats(setup).items():
+    formats = file_formats(setup)
+    if (where / WAVEFORM_FILE).exists():  # only files with samples need it
+        formats[WAVEFORM_FILE] = waveform_format(setup)
+    for name, fmt in formats.items():
         file = read_sdc(where / name, fmt)
         _check_setup(file, setup)
         if name == "quality.txt":
@@ -116,6 +120,7 @@ def load_conditions(
             if k.startswith("profile.")
         },
         digest=digest.hexdigest(),
+        waveform=waveform_conditions(*found["waveform"], setup) if "waveform" in found else {},
     )
 
 
