@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from na64reco.calibrate.constants import write_constants
-from na64reco.calibrate.sample import Tally, read_parts
+from na64reco.calibrate.sample import STRIP_FIELDS, Part, Tally, read_parts, require_same
 from na64reco.calibrate.task import Result, Table, Task
 from na64reco.calibration import file_formats, read_sdc
 from na64reco.calibration.sdc import runs_text
@@ -19,7 +19,6 @@ from na64reco.tracking.alignment import AlignmentSample, align
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from na64reco.calibration import Conditions
     from na64reco.events import Hits
     from na64reco.tracking.alignment import AlignmentResult
     from na64reco.tracking.alignment_modes import Mode
@@ -29,7 +28,6 @@ __all__ = ["FILE", "calibrate_alignment", "describe_modes"]
 FILE: Final = "alignment.txt"
 _HOPELESS: Final = {"mm": 10.0, "mrad": 50.0}
 """An error with which nobody would say that a movement is seen."""
-_FIELDS: Final = ("station", "projection", "strip", "charge", "time")
 
 
 def calibrate_alignment(task: Task) -> Result:
@@ -47,18 +45,18 @@ def calibrate_alignment(task: Task) -> Result:
     task.check_target(FILE)
     tally = Tally()
     samples = []
-    conditions: Conditions | None = None
+    first: Part | None = None
     for files, is_straight in ((task.files, False), (task.alignment.straight, True)):
         if files:
-            hits, conditions = _read(task, files, tally, conditions)
+            hits, first = _read(task, files, tally, first)
             samples.append(AlignmentSample(hits.get("MM"), hits.get("GEM"), straight=is_straight))
     runs = tally.validity(task)
-    assert conditions is not None
+    assert first is not None
     with task.progress("Alignment", "iterations") as update:
         found = align(
             samples,
             task.setup,
-            conditions,
+            first.conditions,
             spectrometer=task.tracker,
             tolerance=task.alignment.tolerance,
             beam_momentum=task.alignment.beam_momentum,
@@ -82,11 +80,10 @@ def calibrate_alignment(task: Task) -> Result:
 
 
 def _read(
-    task: Task, files: Sequence[str], tally: Tally, first: Conditions | None
-) -> tuple[dict[str, Hits], Conditions | None]:
-    """Hits of Micromegas and GEM; the conditions, which must be the same for all runs."""
+    task: Task, files: Sequence[str], tally: Tally, first: Part | None
+) -> tuple[dict[str, Hits], Part | None]:
+    """Hits of Micromegas and GEM; the first part, whose conditions are those of all."""
     batches = []
-    run = 0
     for part in read_parts(task, tally, files=files):
         present = [name for name in ("MM", "GEM") if part.has(name)]
         if not present:
@@ -95,15 +92,9 @@ def _read(
                 "planes. Give hit files with trackers, or a mapping that names their branches"
             )
             raise DataError(msg)
-        if first is None:
-            first, run = part.conditions, part.run
-        if any(getattr(part.conditions, n) != getattr(first, n) for n in ("mm", "gem", FILE[:-4])):
-            msg = (
-                f"the trackers' conditions in {task.source} are others for run {part.run} than "
-                f"for run {run or first.runs[0]}; align the two periods one by one"
-            )
-            raise DataError(msg)
-        batches.append(EventBatch({}, {name: part.hits(name, _FIELDS) for name in present}))
+        first = first or part
+        require_same(first, part, ("mm", "gem", "alignment"), task)
+        batches.append(EventBatch({}, {name: part.hits(name, STRIP_FIELDS) for name in present}))
     return (concatenate(batches).collections if batches else {}), first
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from na64reco.calibration import SdcFile, SdcFormat
     from na64reco.calibration.sdc import Value
 
-    Rows = Mapping[tuple[Value, ...], Mapping[str, Value | np.floating | np.integer]]
+    Rows = Mapping[Any, Mapping[str, Any]]
+    """By the values of the key columns; values as `Value`, numpy's numbers too."""
 
 __all__ = ["write_constants", "write_summary"]
 
@@ -76,9 +77,7 @@ def write_constants(
         msg = f"Setup {task.setup.name} needs no {name}; its files are {', '.join(formats)}."
         raise ConditionsError(msg)
     fmt = formats[name]
-    # What an earlier calibration of the same command wrote is added to.
-    folder = task.out if name in task.written else task.source
-    before = read_sdc(folder / name, fmt)
+    before = read_sdc(task.source / name, fmt)
     keys: dict[str, str | float] = {"setup": task.setup.name, "comment": " ".join(comment.split())}
     keys |= metadata or {}
     blocks = tuple(

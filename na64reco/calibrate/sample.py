@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from na64reco.events import Hits
     from na64reco.setup import Setup
 
-__all__ = ["Part", "Tally", "read_parts"]
+__all__ = ["STRAW_FIELDS", "STRIP_FIELDS", "Part", "Tally", "read_parts", "require_same"]
+
+STRIP_FIELDS: Final = ("station", "projection", "strip", "charge", "time")
+STRAW_FIELDS: Final = ("station", "projection", "layer", "wire", "time")
 
 STEP: Final = 50_000
 """Events that are read at once."""
@@ -120,12 +124,17 @@ class Tally:
 
 
 def read_parts(
-    task: Task, tally: Tally, *, files: Sequence[str] | None = None, step: int = STEP
+    task: Task,
+    tally: Tally,
+    *,
+    files: Sequence[str] | None = None,
+    step: int = STEP,
+    label: str = "",
 ) -> Iterator[Part]:
     """Go through the files of a task (or others), at most its ``max_events`` events.
 
     Each part is of one run; a run comes in several parts where it is large. ``tally`` counts along.
-    To go through the events twice, ask twice.
+    To go through the events twice, ask twice. With a ``label`` a progress bar is shown.
 
     Raises
     ------
@@ -135,21 +144,37 @@ def read_parts(
         If the starting conditions do not cover a run.
     """
     tree = TREE if task.mapping is None else task.mapping.tree
+    pieces = []
     left = task.max_events
     for path in task.files if files is None else files:
         entries = open_file(path, tree=tree).entries
         entries = entries if left is None else min(entries, left)
         left = None if left is None else left - entries
-        for start in range(0, entries, step):
-            events = open_events(
-                path,
-                mapping=task.mapping,
-                entry_start=start,
-                entry_stop=min(start + step, entries),
-            )
+        pieces += [(path, first, min(first + step, entries)) for first in range(0, entries, step)]
+    with task.progress(label, "events") if label else nullcontext() as update:
+        done, total = 0, sum(last - first for _, first, last in pieces)
+        for path, first, last in pieces:
+            events = open_events(path, mapping=task.mapping, entry_start=first, entry_stop=last)
             yield from _runs(events, task, tally)
-        if left == 0:
-            return
+            done += last - first
+            if update is not None:
+                update(done, total)
+
+
+def require_same(first: Part, part: Part, names: Sequence[str], task: Task) -> None:
+    """That two runs start from the same conditions of these detectors.
+
+    Raises
+    ------
+    DataError
+        If they do not.
+    """
+    if any(getattr(part.conditions, n) != getattr(first.conditions, n) for n in names):
+        msg = (
+            f"the conditions of {', '.join(names)} in {task.source} are others for run {part.run} "
+            f"than for run {first.run}; calibrate the two periods one by one"
+        )
+        raise DataError(msg)
 
 
 def _runs(events: Any, task: Task, tally: Tally) -> Iterator[Part]:

@@ -56,8 +56,6 @@ class Task:
     max_events: int | None = None
     mapping: BranchMapping | None = None
     overwrite: bool = False
-    written: frozenset[str] = frozenset()
-    """Files in ``out`` that calibrations before this one wrote: to be added to."""
     spectrometer: str | None = None
     """Whose tracks; None for the setup's first."""
     alignment: AlignmentOptions = field(default_factory=AlignmentOptions)
@@ -78,13 +76,19 @@ class Task:
     def check_target(self, name: str) -> Path:
         """Where a conditions file is going to be; to be asked before the work begins.
 
+        A file that is no other than that of the starting folder may be replaced: nothing that has
+        been found is lost.
+
         Raises
         ------
         OutputExistsError
-            If it is there and not to be overwritten.
+            If there is another one that is not to be overwritten.
         """
         target = self.out / name
-        if target.exists() and not self.overwrite and name not in self.written:
+        if self.overwrite or not target.exists():
+            return target
+        start = self.source / name
+        if not start.exists() or start.read_bytes() != target.read_bytes():
             msg = f"{target} exists already. Choose another folder, or ask to overwrite it."
             raise OutputExistsError(msg)
         return target

@@ -37,10 +37,19 @@ def _alignment(task: Task) -> Result:
     return calibrate_alignment(task)
 
 
+def _straw(task: Task) -> Result:
+    from na64reco.calibrate.straw import calibrate_straw
+    from na64reco.report.straw_calibration import draw_straws
+
+    result = calibrate_straw(task)
+    return replace(result, pictures=draw_straws(result.detail))
+
+
 # An entry imports what it needs when it runs. Pictures: `replace(result, pictures=draw_NAME(...))`.
 # Several run in this order; each starts from what those before it have written.
 CALIBRATIONS: Final[dict[str, Calibration]] = {
     "alignment": Calibration(_alignment, ("alignment.txt",)),
+    "straw": Calibration(_straw, ("straw.txt", "alignment.txt")),
 }
 """By the names that `--only` takes."""
 DEFAULT: Final = "alignment"
@@ -109,7 +118,8 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
     """Find constants in calibration runs and write them as conditions.
 
     The folder can be used at once: `na64reco run ... --calib FOLDER`. Conditions files that are
-    not calibrated are copied into it. Bad runs and spills of the starting conditions are left out.
+    not calibrated are copied into it; to go on with a folder, name it as --calib too. Bad runs and
+    spills of the starting conditions are left out.
 
     [bold]Examples[/bold]
 
@@ -143,9 +153,8 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
         ),
         progress=progress_bar,
     )
-    for name in chosen:
-        for file in CALIBRATIONS[name].files:
-            task.check_target(file)
+    for file in {file for name in chosen for file in CALIBRATIONS[name].files}:
+        task.check_target(file)
     results: dict[str, Any] = {}
     for name in chosen:
         result = CALIBRATIONS[name].run(task)
@@ -161,7 +170,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
         }
         say(f"{name}: {', '.join(results[name]['written'])}")
         write_summary(task, name, results[name])
-        task = replace(task, calib=out, written=task.written | {p.name for p in result.written})
+        task = replace(task, calib=out)
     if as_json:
         print_json({"setup": task.setup.name, "out": str(out), **results})
 

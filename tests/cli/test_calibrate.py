@@ -154,7 +154,7 @@ def test_runs_of_two_periods_are_refused(folder, command, tmp_path):
         *("-o", tmp_path / "out", "--calib", calib),
     )
     assert done.exit_code == 1
-    assert "are others for run 6101 than for run 6100; align the two" in done.stderr
+    assert "are others for run 6101 than for run 6100; calibrate the two" in done.stderr
 
 
 def test_nothing_is_overwritten(folder, command, result):
