@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from na64reco.calibrate.constants import write_constants
-from na64reco.calibrate.sample import STRIP_FIELDS, Part, Tally, read_parts, require_same
+from na64reco.calibrate.sample import (
+    STRAW_FIELDS,
+    STRIP_FIELDS,
+    Part,
+    Tally,
+    read_parts,
+    require_same,
+)
+from na64reco.calibrate.straw import straw_places
 from na64reco.calibrate.task import Result, Table, Task
 from na64reco.calibration import file_formats, read_sdc
 from na64reco.calibration.sdc import runs_text
 from na64reco.errors import DataError
 from na64reco.events import EventBatch, concatenate
 from na64reco.tracking.alignment import AlignmentSample, align
+from na64reco.tracking.straw_calibration import fit_straws
+from na64reco.tracking.straw_tracks import find_crossings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from na64reco.calibration import Conditions
     from na64reco.events import Hits
     from na64reco.tracking.alignment import AlignmentResult
     from na64reco.tracking.alignment_modes import Mode
@@ -46,10 +58,13 @@ def calibrate_alignment(task: Task) -> Result:
     tally = Tally()
     samples = []
     first: Part | None = None
+    straws: list[dict[str, Hits]] = []
     for files, is_straight in ((task.files, False), (task.alignment.straight, True)):
         if files:
             hits, first = _read(task, files, tally, first)
             samples.append(AlignmentSample(hits.get("MM"), hits.get("GEM"), straight=is_straight))
+            if "ST" in hits and not is_straight:
+                straws.append(hits)
     runs = tally.validity(task)
     assert first is not None
     with task.progress("Alignment", "iterations") as update:
@@ -62,19 +77,25 @@ def calibrate_alignment(task: Task) -> Result:
             beam_momentum=task.alignment.beam_momentum,
             progress=update,
         )
-    warnings: tuple[str, ...] = ()
+    warnings = []
     if not found.converged:
-        warnings = (
+        warnings.append(
             f"the alignment did not settle in {found.iterations} iterations; look at the "
-            "corrections, and start again from the file that was written (--calib).",
+            "corrections, and start again from the file that was written (--calib)."
         )
-    written = _write(task, found, tally, runs)
+    places: dict[tuple[str, str], dict[str, float]] = {}
+    if straws:
+        try:
+            places = _straws(task, straws[0], found.apply(first.conditions))
+        except DataError as error:
+            warnings.append(f"straw planes stay where they were: {error}")
+    written = _write(task, found, places, tally=tally, runs=runs)
     return Result(
         runs=runs,
         written=written,
-        summary=_summary(found),
-        tables=(_table(found, runs),),
-        warnings=warnings,
+        summary={**_summary(found), "straws": _straw_summary(places)},
+        tables=(_table(found, runs), *([_straw_table(places)] if places else [])),
+        warnings=tuple(warnings),
         detail=found,
     )
 
@@ -94,17 +115,43 @@ def _read(
             raise DataError(msg)
         first = first or part
         require_same(first, part, ("mm", "gem", "alignment"), task)
-        batches.append(EventBatch({}, {name: part.hits(name, STRIP_FIELDS) for name in present}))
+        hits = {name: part.hits(name, STRIP_FIELDS) for name in present}
+        if part.has("ST"):
+            hits["ST"] = part.hits("ST", STRAW_FIELDS)
+        batches.append(EventBatch({}, hits))
     return (concatenate(batches).collections if batches else {}), first
 
 
+def _straws(
+    task: Task, hits: dict[str, Hits], conditions: Conditions
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Straw planes, from the tracks of the strip planes where these have been found to be."""
+    crossings = find_crossings(
+        hits.get("MM"),
+        hits.get("GEM"),
+        hits["ST"],
+        task.setup,
+        conditions,
+        spectrometer=task.tracker,
+    )
+    return straw_places(fit_straws(crossings), conditions)
+
+
 def _write(
-    task: Task, found: AlignmentResult, tally: Tally, runs: tuple[int, int]
-) -> tuple[Any, ...]:
+    task: Task,
+    found: AlignmentResult,
+    places: dict[tuple[str, str], dict[str, float]],
+    *,
+    tally: Tally,
+    runs: tuple[int, int],
+) -> tuple[Path, ...]:
     # All planes of the setup: a block that lacked some would not cover runs of its own.
     before = read_sdc(task.source / FILE, file_formats(task.setup)[FILE]).resolve(runs[0]).rows
     columns = ("shift", "rotation", "shift_error", "rotation_error", "entries")
-    rows = {key: {c: values[c] for c in columns} for key, values in before.items()}
+    rows: dict[Any, Mapping[str, Any]] = {
+        key: {c: values[c] for c in columns} for key, values in before.items()
+    }
+    rows |= places
     for i, name in enumerate(found.names):
         station, projection = name.rsplit(" ", 1)
         rows[station, projection] = {
@@ -131,6 +178,29 @@ def _write(
         runs=runs,
         comment=f"alignment with {found.tracks} tracks in {tally.text}",
         header="\n".join(lines),
+    )
+
+
+def _straw_summary(places: dict[tuple[str, str], dict[str, float]]) -> list[dict[str, Any]]:
+    names = {"shift": "mm", "shift_error": "mm", "rotation": "mrad", "rotation_error": "mrad"}
+    return [
+        {"plane": " ".join(key), **{f"{n}_{unit}": values[n] for n, unit in names.items()}}
+        for key, values in places.items()
+    ]
+
+
+def _straw_table(places: dict[tuple[str, str], dict[str, float]]) -> Table:
+    return Table(
+        title="Straw planes, from tracks of the strip planes",
+        columns=("plane", "shift, mm", "+-", "rotation, mrad", "+-"),
+        rows=[
+            [
+                " ".join(key),
+                *(f"{values[n]:.4f}" for n in ("shift", "shift_error")),
+                *(f"{values[n]:.3f}" for n in ("rotation", "rotation_error")),
+            ]
+            for key, values in places.items()
+        ],
     )
 
 
