@@ -94,6 +94,8 @@ def make_line(setup: Setup) -> Line:
     elements: list[tuple[float, int, int, float, float]] = []
     for name in (*chosen.upstream, *chosen.downstream):
         s = setup.stations[name]
+        if s.technology == "straw":  # the strips alone
+            continue
         for p, degrees in s.angles.items():
             a = math.radians(degrees)
             c, d = math.cos(a), math.sin(a)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.runge_kutta import OUTSIDE, transport
 from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
+from na64reco.tracking.straw_sides import fit_with_sides
 from na64reco.tracking.straws import count_straws
 
 if TYPE_CHECKING:
@@ -118,13 +120,19 @@ def reconstruct_tracks(
             mm = unfold_hits(mm, setup, planes)
         clusters = find_clusters(mm, gem, planes)
         columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
+        mirror = None
         if straw is not None and straw_planes is not None:
-            clusters = add_straw_points(clusters, straw, setup, conditions, planes, straw_planes)
+            clusters, mirror = add_straw_points(
+                clusters, straw, setup, conditions, planes, straw_planes
+            )
         # Without the field, which it does not need: else its kernels are compiled once more.
         candidates = find_candidates(clusters, layout._replace(field=None))
-        fits = fit_tracks(
-            measurements(candidates, clusters, planes, layout), candidates.seed, planes, layout
-        )
+        measured = measurements(candidates, clusters, planes, layout)
+        if mirror is None:
+            fits = fit_tracks(measured, candidates.seed, planes, layout)
+        else:
+            mirrored = measurements(candidates, replace(clusters, position=mirror), planes, layout)
+            fits, _ = fit_with_sides(measured, mirrored, candidates.seed, planes, layout)
         behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
         _fill(columns, candidates, fits, behind)
         if layout.field is not None:

@@ -1,8 +1,10 @@
 """Straw hits as points on a track: each layer a plane, left or right of the wire resolved.
 
 A track passes the wire at the drift distance on either side. In the other layer, staggered by half
-a pitch, the hit of the same particle agrees with only one of the sides, unless one of the two
-tracks runs along a wire: what stays open goes to the track finder as two points.
+a pitch, the hit of the same particle stands next to it, and the track runs between the two wires:
+that tells the side. Both distances together are the distance of the wires, unless the particle
+came at another time than the trigger: that tells the time, to sqrt(2) resolutions / (2 drift
+speeds), 3 ns. A hit without such a neighbour goes to the track finder as two points, without time.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
@@ -31,9 +33,10 @@ __all__ = ["STRAW", "add_straw_planes", "add_straw_points", "straw_stations"]
 
 STRAW: Final = 2
 """`Planes.technology` of a straw layer."""
-_AGREE: Final = 4.0  # standard deviations between the two layers of a pair
-_SLOPE: Final = 0.02  # largest angle to the nominal beam that a pair allows for
-_NO_TIME: Final = 1e4  # ns: a straw says nothing about the time of its track
+_PAIR_TIME: Final = 25.0
+"""Largest time of a pair of hits, ns: that of the strips' clusters, three widths of 8 ns."""
+_SLOWEST: Final = 0.01  # mm/ns, for a r-t relation that falls at its ends
+_NO_TIME: Final = 1e4  # ns: a straw alone says nothing about the time of its track
 
 
 def straw_stations(setup: Setup, spectrometer: str) -> tuple[str, ...]:
@@ -114,10 +117,15 @@ def add_straw_points(
     conditions: Conditions,
     planes: Planes,
     lookup: NDArray[np.int64],
-) -> Clusters:
+) -> tuple[Clusters, NDArray[np.float64]]:
     """Clusters of strips together with the points of the straws of `add_straw_planes`.
 
-    A point has no charge and no time of its own; only hits within the physical drift times count.
+    A point has no charge; only hits within the physical drift times count.
+
+    Returns
+    -------
+    tuple
+        The clusters, and for each the position on the other side of the wire, mm: NaN for strips.
     """
     points = straw_hits(hits, setup, conditions)
     station, projection, layer = (
@@ -128,11 +136,12 @@ def add_straw_points(
     plane[known] = lookup[station[known], projection[known], layer[known]]
     n = clusters.planes
     slope = np.array([setup.beam_slope(z) for z in planes.z]) * planes.cos
-    sides = _sides(
+    sides, when, error = _sides(
         hits.offsets,
         plane,
         points.wire,
         points.distance,
+        np.maximum(points.speed, _SLOWEST),
         planes.station * len(PROJECTIONS) + planes.projection,
         planes.z,
         planes.pitch,
@@ -141,11 +150,11 @@ def add_straw_points(
     )
     event = np.repeat(np.arange(len(clusters)), np.diff(hits.offsets))
     row = np.concatenate([(event * n + plane)[sides[:, s]] for s in (0, 1)])
-    position = np.concatenate(
-        [(points.wire + sign * points.distance)[sides[:, s]] for s, sign in ((0, -1), (1, 1))]
-    )
-    order = np.lexsort((position, row))
-    row, position = row[order], position[order]
+    wire = np.concatenate([points.wire[sides[:, s]] for s in (0, 1)])
+    drift = np.concatenate([sign * points.distance[sides[:, s]] for s, sign in ((0, -1), (1, 1))])
+    when, error = (np.concatenate([a[sides[:, s]] for s in (0, 1)]) for a in (when, error))
+    order = np.lexsort((wire + drift, row))
+    row, wire, drift, when, error = (a[order] for a in (row, wire, drift, when, error))
     before = np.zeros(len(clusters) * n + 1, np.int64)
     np.cumsum(np.bincount(row, minlength=len(clusters) * n), out=before[1:])
     old = np.arange(len(clusters.position)) + np.repeat(before[:-1], np.diff(clusters.offsets))
@@ -164,45 +173,52 @@ def add_straw_points(
     in_time[old] = clusters.in_time
     size = np.ones(total, np.int64)
     size[old] = clusters.size
-    return replace(
+    mirror = np.full(total, np.nan)
+    mirror[new] = wire - drift
+    joined = replace(
         clusters,
         offsets=clusters.offsets + before,
-        position=merge(clusters.position, position),
+        position=merge(clusters.position, wire + drift),
         charge=merge(clusters.charge, 0.0),
-        time=merge(clusters.time, 0.0),
-        time_error=merge(clusters.time_error, _NO_TIME),
+        time=merge(clusters.time, when),
+        time_error=merge(clusters.time_error, error),
         size=size,
         in_time=in_time,
     )
+    return joined, mirror
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sides(offsets, plane, wire, distance, group, z, pitch, resolution, slope):  # type: ignore[no-untyped-def]
-    """Whether each hit may be (left, right) of its wire, shape (hits, 2).
+def _sides(  # type: ignore[no-untyped-def]
+    offsets, plane, wire, distance, speed, group, z, pitch, resolution, slope
+):
+    """Whether each hit may be (left, right) of its wire, its time and the error of that.
 
-    Both, where no hit of the staggered layer agrees with one of the sides only.
+    Each layer's share of a pair's time has sqrt(2) times the error of the pair.
     """
-    sides = np.zeros((len(plane), 2), np.bool_)
+    n = len(plane)
+    sides = np.zeros((n, 2), np.bool_)
+    time, error = np.zeros(n), np.full(n, _NO_TIME)
     for e in range(len(offsets) - 1):
         for h in range(offsets[e], offsets[e + 1]):
             p = plane[h]
             if p < 0:
                 continue
+            nearest = _PAIR_TIME
             for k in range(offsets[e], offsets[e + 1]):
                 q = plane[k]
                 if q < 0 or q == p or group[q] != group[p]:
                     continue
                 if abs(wire[k] - wire[h]) > 0.75 * pitch[p]:
                     continue
-                dz = z[q] - z[p]
-                sigma = math.sqrt(resolution[p] ** 2 + resolution[q] ** 2)
-                road = _AGREE * sigma + _SLOPE * abs(dz)
-                gap = wire[k] - wire[h] - slope[p] * dz
-                for s in range(2):
-                    for t in range(2):
-                        off = gap + (2 * t - 1) * distance[k] - (2 * s - 1) * distance[h]
-                        if abs(off) <= road:
-                            sides[h, s] = True
+                gap = wire[k] - wire[h] - slope[p] * (z[q] - z[p])
+                both = speed[h] + speed[k]
+                late = (distance[h] + distance[k] - abs(gap)) / both
+                if abs(late) < nearest:
+                    nearest = abs(late)
+                    sides[h, 0], sides[h, 1] = gap < 0, gap > 0
+                    time[h] = late
+                    error[h] = math.sqrt(2 * (resolution[p] ** 2 + resolution[q] ** 2)) / both
             if not (sides[h, 0] or sides[h, 1]):
                 sides[h, :] = True
-    return sides
+    return sides, time, error

@@ -67,6 +67,8 @@ class StrawHits:
     """Wire position in the station frame, alignment shift applied, mm; NaN for a bad hit."""
     distance: NDArray[np.float64]
     """Drift distance, mm; NaN for a bad hit. The track passes at wire +- distance."""
+    speed: NDArray[np.float64]
+    """Change of the distance with time, mm/ns; NaN for a bad hit."""
     in_time: NDArray[np.bool_]
 
 
@@ -164,13 +166,17 @@ def drift_distance(
 ) -> NDArray[np.float64]:
     """Distance of the track from the wire, mm: sum of rt[..., k] ((t - t0) / time_max)^k.
 
-    Times are clipped to the physical range [t0, t0 + time_max].
+    Before t0 it is that at t0. After t0 + time_max it goes on along the tangent: were it cut
+    there, the distances of tracks near the wall would be too short on average.
     """
-    s = np.clip((time - t0) / time_max, 0.0, 1.0)
+    s = np.maximum((time - t0) / time_max, 0.0)
+    inside = np.minimum(s, 1.0)
     total = np.zeros(np.broadcast_shapes(s.shape, rt.shape[:-1]))
+    slope = np.zeros(total.shape)
     for k in range(rt.shape[-1] - 1, -1, -1):
-        total = total * s + rt[..., k]
-    return total
+        slope = slope * inside + total
+        total = total * inside + rt[..., k]
+    return total + slope * (s - inside)
 
 
 def fit_rt(
@@ -235,15 +241,19 @@ def straw_hits(hits: Hits, setup: Setup, conditions: Conditions) -> StrawHits:
     good = (plane >= 0) & np.isfinite(time)
     if len(tables.wires):
         good &= (wire < tables.wires[plane]) & (layer < tables.layers[plane])
-    position, distance = np.full(len(time), np.nan), np.full(len(time), np.nan)
+    position, distance, speed = (np.full(len(time), np.nan) for _ in range(3))
     in_time = np.zeros(len(time), np.bool_)
     p, k = plane[good], layer[good]
     middle = (tables.wires[p] - 1) / 2
     position[good] = (wire[good] - middle + k / 2) * tables.pitch[p] + tables.shift[p]
     t0, t_max = tables.t0[p, k], tables.t_max[p, k]
     distance[good] = drift_distance(time[good], t0, t_max, tables.rt[p, k])
+    inside = np.clip(time[good], t0, t0 + t_max)  # the tangent there, also from outside
+    late = drift_distance(np.maximum(inside + 0.5, t0 + 1), t0, t_max, tables.rt[p, k])
+    early = drift_distance(np.maximum(inside - 0.5, t0), t0, t_max, tables.rt[p, k])
+    speed[good] = late - early
     in_time[good] = (time[good] >= t0 - _MARGIN) & (time[good] <= t0 + t_max + _MARGIN)
-    return StrawHits(position, distance, in_time)
+    return StrawHits(position, distance, speed, in_time)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -83,15 +83,31 @@ def test_the_spectrometers_are_those_of_the_paper(setup):
     ms1, ms2 = setup.spectrometers["MS1"], setup.spectrometers["MS2"]
     assert [setup.magnets[m].field * setup.magnets[m].length for m in ms1.magnets] == [5000.0] * 3
     assert setup.field_integral("MS2") == pytest.approx(-1400.0)
-    assert ms1.upstream + ms1.downstream == ("MM1", "MM2", "MM3", "MM4")
-    assert ms2.upstream + ms2.downstream == (
+    assert {*ms1.upstream, *ms1.downstream} == {"MM1", "MM2", "MM3", "MM4", "ST5", "ST4"}
+    assert {*ms2.upstream, *ms2.downstream} == {
         *("GEM1", "GEM2", "GEM3", "GEM4"),
         *("MM5", "MM6", "MM7"),
-    )
+        *("ST2", "ST1"),
+    }
+    for spectrometer in (ms1, ms2):  # listed as they stand
+        names = (*spectrometer.upstream, *spectrometer.downstream)
+        z = [setup.stations[n].z for n in names]
+        assert z == sorted(z)
+        first, last = (setup.magnets[spectrometer.magnets[i]] for i in (0, -1))
+        assert setup.stations[spectrometer.upstream[-1]].z < first.start
+        assert setup.stations[spectrometer.downstream[0]].z > last.end
     assert list(setup.stations_of("bms")) == [f"BMS{i}" for i in range(1, 7)]
     assert 2 * setup.stations["MM5"].half_width == pytest.approx(200.0)  # 20 cm
     assert 2 * setup.stations["ST11"].half_width == pytest.approx(1200.0)  # 120 cm
     assert setup.stations["ST11"].projections == ("U", "V")
+
+
+def test_micromegas_are_read_out_five_strips_to_a_channel(setup):
+    """D. Banerjee et al., Nucl. Instrum. Meth. A 881 (2018) 72."""
+    for station in setup.stations_of("mm").values():
+        assert station.multiplexing == 5
+        assert len(set(station.channel_of_strip.tolist())) == station.channels / 5
+    assert all(s.multiplexing == 1 for s in setup.stations_of("gem").values())
 
 
 def test_deflection_at_s4(setup, zero_line):
