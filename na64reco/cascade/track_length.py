@@ -1,0 +1,184 @@
+"""Differential track lengths of electrons and positrons in a dump, tabulated and kept.
+
+dT/dE is the path that all electrons (positrons) of a kinetic energy together cover per beam
+particle: with it, a process of cross section sigma(E) happens n * integral of sigma dT times, n
+being the density of targets (arXiv:2206.03101, section IV A).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from na64reco.cascade.shower import simulate_cascade
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from na64reco.cascade.stack import Stack
+
+__all__ = ["TrackLengths", "track_lengths"]
+
+_PHYSICS: Final = 1
+"""Raise it where results change: tables made before are then not read again."""
+_BINS_PER_DECADE: Final = 20
+_SPLIT: Final = 0.1
+"""Above this share of the energy showers are repeated, with a high cut, `_MORE` times as often:
+there are few particles, and they are made early."""
+_MORE: Final = 20
+
+
+@dataclass(frozen=True)
+class TrackLengths:
+    """dT/dE by material, for e- (index 0) and e+ (index 1)."""
+
+    particle: str
+    energy: float
+    """Of the beam, GeV (kinetic)."""
+    edges: NDArray[np.float64]
+    """Kinetic energies, GeV, shape (bins + 1,)."""
+    materials: tuple[str, ...]
+    density: NDArray[np.float64]
+    """cm/GeV per beam particle, shape (materials, 2, bins)."""
+    error: NDArray[np.float64]
+    """Statistical, same shape."""
+
+    def above(self, energy: float, material: str, charge: int) -> float:
+        """Track length of e- (``charge`` -1) or e+ (1) above a bin's edge, cm."""
+        m = self.materials.index(material)
+        inside = self.edges[:-1] >= energy * (1 - 1e-9)
+        widths = np.diff(self.edges)
+        return float(np.sum((self.density[m, int(charge > 0)] * widths)[inside]))
+
+
+def track_lengths(
+    stack: Stack,
+    energy: float,
+    *,
+    particle: str = "electron",
+    lowest: float = 0.1,
+    showers: int = 2000,
+    seed: int = 0,
+    lpm: bool = True,
+    workers: int = 1,
+    cache: Path | None = None,
+) -> TrackLengths:
+    """Track lengths of one beam particle in a stack, from the cache or simulated.
+
+    Parameters
+    ----------
+    energy
+        Of the beam, kinetic, GeV.
+    particle
+        electron, positron or photon.
+    lowest
+        Kinetic energy down to which particles are followed, GeV.
+    showers
+        How many; 20 times as many above a tenth of the energy.
+    cache
+        Folder of the tables; by default the user's cache folder, or NA64RECO_CACHE.
+
+    Raises
+    ------
+    ValueError
+        As `simulate_cascade`.
+    """
+    decades = np.log10(energy / lowest)
+    edges = np.geomspace(lowest, energy, max(round(_BINS_PER_DECADE * decades), 1) + 1)
+    key = {
+        "physics": _PHYSICS,
+        "layers": [[layer.material.name, layer.thickness, layer.density] for layer in stack.layers],
+        "half_width": stack.half_width,
+        "particle": particle,
+        "energy": energy,
+        "lowest": lowest,
+        "showers": showers,
+        "seed": seed,
+        "lpm": lpm,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    path = _folder(cache) / f"track_length_{digest}.npz"
+    found = _read(path)
+    if found is None:
+        found = _simulate(stack, energy, particle, edges, showers, seed, lpm, workers)
+        _write(path, found)
+    materials = tuple(layer.material.name for layer in stack.materials)
+    return TrackLengths(particle, energy, edges, materials, *found)
+
+
+def _simulate(  # noqa: PLR0917 - one call
+    stack: Stack,
+    energy: float,
+    particle: str,
+    edges: NDArray[np.float64],
+    showers: int,
+    seed: int,
+    lpm: bool,
+    workers: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    complete = simulate_cascade(
+        stack,
+        energy,
+        showers,
+        particle=particle,
+        seed=seed,
+        cut=edges[0],
+        edges=edges,
+        lpm=lpm,
+        workers=workers,
+    )
+    density, error = complete.track_length, complete.track_length_error
+    first = int(np.searchsorted(edges, _SPLIT * energy))
+    if 0 < first < len(edges) - 1:
+        hard = simulate_cascade(
+            stack,
+            energy,
+            _MORE * showers,
+            particle=particle,
+            seed=seed + 1,
+            cut=edges[first],
+            production_cut=complete_cut(edges[0]),
+            edges=edges[first:],
+            lpm=lpm,
+            workers=workers,
+        )
+        density[..., first:], error[..., first:] = hard.track_length, hard.track_length_error
+    return density, error
+
+
+def complete_cut(lowest: float) -> float:
+    """Energy below which losses are continuous, GeV: that of the complete showers."""
+    return max(lowest / 10, 1e-3)
+
+
+def _folder(cache: Path | None) -> Path:
+    if cache is not None:
+        return cache
+    named = os.environ.get("NA64RECO_CACHE")
+    return Path(named) if named else user_cache_path("na64reco")
+
+
+def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    try:
+        with np.load(path) as stored:
+            return stored["density"], stored["error"]
+    except (OSError, ValueError, KeyError):
+        return None  # not there, or not whole: it is made again
+
+
+def _write(path: Path, found: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, density=found[0], error=found[1])
+        Path(file.name).replace(path)
+    except OSError:
+        return  # a cache that cannot be written costs time only

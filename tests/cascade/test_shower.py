@@ -1,0 +1,117 @@
+"""Whole showers: conservation, closed forms, EGSnrc."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from na64reco.cascade import Stack, simulate_cascade
+from na64reco.cascade.track_length import track_lengths
+from na64reco.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# EGSnrc v2025a-3, 100 GeV electrons on 150 x (1.5 mm lead + 1.5 mm polystyrene of 1.03 g/cm^3):
+# track length of e- and e+ in the lead between kinetic energies (GeV), cm per electron; 150,000
+# showers, statistical errors below 0.5 %. No LPM effect.
+EGSNRC = (
+    (1.0, 10.0, 11.361, 10.530),
+    (10.0, 31.623, 1.0400, 0.6270),
+    (31.623, 89.125, 0.5262, 0.0872),
+)
+ECAL = Stack.sandwich(
+    [("lead", 0.15), ("polystyrene", 0.15)],
+    150,
+    densities={"polystyrene": 1.03},
+    half_width=11.46,
+)
+
+
+def test_energy_is_conserved_and_few_particles_leave() -> None:
+    for particle, rest in (("electron", 0.0), ("photon", 0.0), ("positron", 2 * 0.511e-3)):
+        result = simulate_cascade(ECAL, 50.0, 20, particle=particle, cut=0.02, seed=2)
+        total = result.layers.sum(axis=1) + result.leaked
+        np.testing.assert_allclose(total, 50.0 + rest, rtol=1e-6)
+    thin = Stack.sandwich([("lead", 0.56)])
+    result = simulate_cascade(thin, 50.0, 200, cut=0.02, seed=2)
+    total = result.layers.sum(axis=1) + result.leaked
+    np.testing.assert_allclose(total, 50.0, rtol=1e-6)
+    assert result.leaked.mean() > 49.5
+
+
+def test_bremsstrahlung_in_one_radiation_length() -> None:
+    # Mean energy of the electron behind t radiation lengths is E exp(-t (1 + b)), b = 1.2 % in
+    # complete screening; the most energetic particle's track shows it in a thin layer.
+    t = 0.05
+    stack = Stack.sandwich([("lead", t * 6.37 / 11.35)])
+    result = simulate_cascade(
+        stack, 100.0, 40000, cut=90.0, production_cut=0.1, edges=[90.0, 100.01], lpm=False
+    )
+    # Survival above 90 %: probability to radiate more than 10 % within x is x (4/3 ln 10 - ...).
+    y = np.linspace(0.1, 1, 20001)
+    rate = np.trapezoid((4 / 3 - 4 / 3 * y + y**2) / y, y)
+    expected = (1 - np.exp(-rate * t)) / (rate * t)
+    length = result.track_length[0, 0, 0] * 10.01 / stack.boundaries[-1]
+    assert length == pytest.approx(expected, abs=0.004)
+
+
+def test_track_lengths_are_those_of_egsnrc(tmp_path: Path) -> None:
+    lengths = track_lengths(ECAL, 100.0, lowest=1.0, showers=700, lpm=False, cache=tmp_path)
+    widths = np.diff(lengths.edges)
+    for low, high, minus, plus in EGSNRC:
+        inside = (lengths.edges[:-1] >= low * 0.999) & (lengths.edges[1:] <= high * 1.001)
+        for sign, reference in ((0, minus), (1, plus)):
+            found = np.sum((lengths.density[0, sign] * widths)[inside])
+            error = np.sqrt(np.sum(((lengths.error[0, sign] * widths)[inside]) ** 2))
+            assert error / found < 0.03
+            assert found == pytest.approx(reference, rel=0.05)
+
+
+def test_the_scintillator_has_as_long_tracks_but_for_the_beam_electron(tmp_path: Path) -> None:
+    # Only in the lead of the first layers is the electron within 2 GeV of the beam's energy:
+    # there the scintillator has half of the lead's track (EGSnrc).
+    lengths = track_lengths(ECAL, 100.0, lowest=10.0, showers=500, lpm=False, cache=tmp_path)
+    low = (lengths.edges[:-1] >= 10.0) & (lengths.edges[:-1] < 80.0)
+    ratio = lengths.density[1, :, low].sum(axis=0) / lengths.density[0, :, low].sum(axis=0)
+    np.testing.assert_allclose(ratio, 1.0, atol=0.03)
+    result = simulate_cascade(
+        ECAL, 100.0, 5000, cut=97.9, production_cut=0.01, edges=[98.0, 100.001], lpm=False
+    )
+    first = result.track_length[:, 0, 0]
+    assert first[1] / first[0] == pytest.approx(0.5, abs=0.06)
+
+
+def test_result_does_not_depend_on_the_number_of_workers() -> None:
+    results = [
+        simulate_cascade(ECAL, 10.0, 120, cut=0.2, seed=4, workers=workers) for workers in (1, 2)
+    ]
+    np.testing.assert_array_equal(results[0].track_length, results[1].track_length)
+    np.testing.assert_array_equal(results[0].layers, results[1].layers)
+
+
+def test_tables_are_kept_and_mended(tmp_path: Path) -> None:
+    def table() -> np.ndarray:
+        return track_lengths(ECAL, 10.0, lowest=1.0, showers=50, cache=tmp_path).density
+
+    first = table()
+    (stored,) = tmp_path.iterdir()
+    time = stored.stat().st_mtime_ns
+    np.testing.assert_array_equal(table(), first)
+    assert stored.stat().st_mtime_ns == time
+    stored.write_bytes(b"half of a file")
+    np.testing.assert_array_equal(table(), first)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(ValueError, match=r"particle 'muon': expected one of electron, positron"):
+        simulate_cascade(ECAL, 10.0, 1, particle="muon")
+    with pytest.raises(ValueError, match=r"cut of 20.0 GeV: expected .* below the energy, 10.0"):
+        simulate_cascade(ECAL, 10.0, 1, cut=20.0)
+    with pytest.raises(SetupError, match=r"There is no material 'leat'"):
+        Stack.sandwich([("leat", 0.1)])
+    with pytest.raises(SetupError, match=r"thickness -1.0 cm must be positive"):
+        Stack.sandwich([("lead", -1.0)])
