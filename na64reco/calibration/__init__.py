@@ -11,6 +11,7 @@ from na64reco.calibration.conditions import (
     StripConditions,
     WaveformConditions,
 )
+from na64reco.calibration.drift import DRIFT_FILE, Drift, drift_conditions, drift_format
 from na64reco.calibration.load import load_conditions
 from na64reco.calibration.read import read_sdc
 from na64reco.calibration.sdc import ALL_RUNS, LAST_RUN, Block, Column, SdcFile, SdcFormat
@@ -26,6 +27,7 @@ from na64reco.calibration.write import format_sdc, write_sdc
 
 __all__ = [
     "ALL_RUNS",
+    "DRIFT_FILE",
     "LAST_RUN",
     "PROJECTIONS",
     "WAVEFORM_FILE",
@@ -34,12 +36,15 @@ __all__ = [
     "CellConditions",
     "Column",
     "Conditions",
+    "Drift",
     "NearestConditionsWarning",
     "SdcFile",
     "SdcFormat",
     "StrawConditions",
     "StripConditions",
     "WaveformConditions",
+    "drift_conditions",
+    "drift_format",
     "file_formats",
     "format_sdc",
     "load_conditions",

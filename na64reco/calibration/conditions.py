@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from na64reco.calibration.drift import Drift
+
 __all__ = [
     "Alignment",
     "CellConditions",
@@ -142,3 +144,5 @@ class Conditions:
     vhcal: CellConditions | None = field(default=None)
     waveform: Mapping[str, WaveformConditions] = field(default_factory=dict)
     """By collection, from waveform.txt; empty where the folder has no such file."""
+    drift: Mapping[str, Drift] = field(default_factory=dict)
+    """By collection, from drift.txt; empty where the folder has no such file."""

@@ -17,6 +17,7 @@ from na64reco.calibration.conditions import (
     StrawConditions,
     StripConditions,
 )
+from na64reco.calibration.drift import DRIFT_FILE, drift_conditions, drift_format
 from na64reco.calibration.read import read_sdc
 from na64reco.calibration.sdc import ALL_RUNS, Resolved, SdcFile, Value, key_text
 from na64reco.calibration.tables import PROJECTIONS, file_formats
@@ -67,11 +68,15 @@ def load_conditions(
     formats = file_formats(setup)
     if (where / WAVEFORM_FILE).exists():  # only files with samples need it
         formats[WAVEFORM_FILE] = waveform_format(setup)
+    if (where / DRIFT_FILE).exists():
+        formats[DRIFT_FILE] = drift_format()
     for name, fmt in formats.items():
         file = read_sdc(where / name, fmt)
         _check_setup(file, setup)
         if name == "quality.txt":
             resolved = _quality(file)
+        elif name == DRIFT_FILE:  # each row names its run
+            resolved = file.resolve_all()
         else:
             resolved = _nearest(file, run, gaps) if nearest else file.resolve(run)
         found[name.removesuffix(".txt")] = file, resolved
@@ -120,6 +125,7 @@ def load_conditions(
             if k.startswith("profile.")
         },
         digest=digest.hexdigest(),
+        drift=drift_conditions(*found["drift"], setup) if "drift" in found else {},
         waveform=waveform_conditions(*found["waveform"], setup) if "waveform" in found else {},
     )
 

@@ -15,15 +15,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from na64reco.errors import DataError
+from na64reco.events.columns import Hits
 
 if TYPE_CHECKING:
     from na64reco.calibration import CellConditions
-    from na64reco.events import Hits
 
 __all__ = [
     "TIME_WINDOW",
     "CellEnergies",
     "HitArrays",
+    "apply_drift",
     "cell_energies",
     "fill_event",
     "prepare_cells",
@@ -89,6 +90,20 @@ def cell_energies(
         arrays, shape, constants, in_time.reshape(rows), out_of_time.reshape(rows), time
     )
     return CellEnergies(in_time, out_of_time, time, int(ignored))
+
+
+def apply_drift(hits: Hits, factors: Array) -> Hits:
+    """Hits with each event's amplitudes multiplied by its factor for the drift of gains.
+
+    Parameters
+    ----------
+    hits
+        With `amplitude`.
+    factors
+        Shape (events,), see `na64reco.calibration.Drift.factors`.
+    """
+    amplitude = hits["amplitude"] * np.repeat(factors.astype(np.float32), hits.counts)
+    return Hits(hits.offsets, {**hits.columns, "amplitude": amplitude})
 
 
 class HitArrays(NamedTuple):
