@@ -331,11 +331,10 @@ def filter_tracks(  # type: ignore[no-untyped-def]
             fitted = iteration == _ITERATIONS - 1
         valid = fitted and chi2[t] >= 0.0
         for i in range(5):
-            unknown = _UNKNOWN * _PRIOR[i]
-            if i == 4:  # relative to itself, and so less than the truth for straight tracks
-                unknown = _NOTHING * (_PRIOR_MOMENTUM * qp) ** 2
+            # q/p: without a hit on the far side of the magnets a filter has learnt nothing of it.
+            unknown = _UNKNOWN * _PRIOR[i] if i < 4 else _NOTHING * (_PRIOR_MOMENTUM * qp) ** 2
             valid = valid and 0 < first_cov[t, i, i] < unknown
-            valid = valid and last_cov[t, i, i] > 0
+            valid = valid and 0 < last_cov[t, i, i] < unknown
             valid = valid and np.isfinite(first[t, i]) and np.isfinite(last[t, i])
         ok[t] = valid
         if not valid:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from na64reco.errors import DataError
 from na64reco.tracking.fit import fit_tracks, residuals
 from na64reco.tracking.layout import make_layout
 from na64reco.tracking.planes import TECHNOLOGIES, strip_planes
@@ -148,3 +149,46 @@ def test_impossible_seeds_do_no_harm(tools, setup, conditions, seed):
     if not fits.ok[0]:
         assert np.isnan(fits.first).all()
         assert np.isnan(fits.p_value).all()
+
+
+def test_hits_that_do_not_fix_all_parameters_give_no_track(tools, setup, conditions):
+    _, u, seeds, planes, layout = _sample(tools, setup, conditions, 7, 100.0)
+    hit = np.full((7, u.shape[1]), True)  # x and y of MM1, MM2, MM3, GEM1, MM4, GEM2
+    hit[0] = False
+    hit[1, 4:] = False  # before the magnets only: no momentum
+    hit[2, :4] = False  # behind them only
+    hit[3, 1::2] = False  # x only
+    hit[4, 5:] = False  # five hits: x of both, y of two
+    hit[5, [0, 2]] = False  # no x before the magnets
+    fits = fit_tracks(np.where(hit, u, np.nan), seeds, planes, layout)
+    assert fits.ok.tolist() == [False] * 4 + [True, False, True]
+    assert fits.ndf.tolist() == [-5, -1, 3, 1, 0, 5, 7]
+    assert np.isnan(fits.first[~fits.ok]).all()
+    assert np.isnan(fits.last_covariance[~fits.ok]).all()
+    assert np.isnan(fits.p_value[:5]).all()
+    assert np.isfinite(fits.first[4]).all()
+
+
+def test_hits_at_infinity_are_none(tools, setup, conditions):
+    _, u, seeds, planes, layout = _sample(tools, setup, conditions, 3, 100.0)
+    with_nan, with_inf = u.copy(), u.copy()
+    with_nan[1, 4], with_inf[1, 4] = np.nan, np.inf
+    fits = [fit_tracks(m, seeds, planes, layout) for m in (with_nan, with_inf)]
+    assert fits[0].ndf.tolist() == [7, 6, 7]
+    np.testing.assert_array_equal(fits[0].first, fits[1].first)
+    assert fits[1].ok.all()
+
+
+def test_measurements_of_another_spectrometer_are_an_error(tools, setup, conditions):
+    _, u, seeds, planes, layout = _sample(tools, setup, conditions, 3, 100.0)
+    with pytest.raises(DataError, match=r"shape \(3, 11\) and seeds of shape \(3, 5\).*12 planes"):
+        fit_tracks(u[:, :11], seeds, planes, layout)
+    with pytest.raises(DataError, match=r"shape \(3, 12\) and seeds of shape \(2, 5\)"):
+        fit_tracks(u, seeds[:2], planes, layout)
+
+
+def test_no_tracks(tools, setup, conditions):
+    _, u, seeds, planes, layout = _sample(tools, setup, conditions, 3, 100.0)
+    fits = fit_tracks(u[:0], seeds[:0], planes, layout, max_dropped=2)
+    assert fits.first.shape == (0, 5)
+    assert fits.used.shape == (0, 12)
