@@ -51,6 +51,8 @@ class Telescope:
     layout: Layout
     both: bool
     """Every plane measures x and y; otherwise they take turns, x first."""
+    silicon: float = SILICON
+    """Of every plane, mm."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ class ActsFits:
     """Of the fitting algorithm alone, per batch."""
 
 
-def make_telescope(*, both: bool) -> Telescope:
+def make_telescope(*, both: bool, silicon: float = SILICON) -> Telescope:
     """Ten planes about 7 T m, as a setup: through the same door as any other."""
     angles = {"X": 0.0, "Y": 90.0}
-    x0 = SILICON / SILICON_X0
+    x0 = silicon / SILICON_X0
     stations = {}
     for i, z in enumerate((*BEFORE, *BEHIND)):
         measured = angles if both else {p: angles[p] for p in "XY"[i % 2]}
@@ -109,7 +111,7 @@ def make_telescope(*, both: bool) -> Telescope:
         bad_spills=frozenset(), shower_profile={}, digest="",
     )  # fmt: skip
     planes = strip_planes(setup, conditions)
-    return Telescope(setup, planes, make_layout(setup, planes), both)
+    return Telescope(setup, planes, make_layout(setup, planes), both, silicon)
 
 
 def make_tracks(
@@ -129,12 +131,12 @@ def make_tracks(
     return truth.first, measured, guesses
 
 
-def _geometry(acts, examples):
+def _geometry(acts, examples, silicon):
     """Tracking geometry and its surfaces by their x."""
     positions = sorted((*BEFORE, *BEHIND, *EDGES))
     detector = examples.TelescopeDetector(
         positions=positions, stereos=[0.0] * len(positions), offsets=[0.0, 0.0],
-        bounds=[2000.0, 2000.0], thickness=SILICON, surfaceType=0, rotDirection=0,
+        bounds=[2000.0, 2000.0], thickness=silicon, surfaceType=0, rotDirection=0,
     )  # fmt: skip
     geometry = detector.trackingGeometry()
     context = acts.GeometryContext.dangerouslyDefaultConstruct()
@@ -191,13 +193,20 @@ def _write_guesses(folder: Path, seeds: NDArray[np.float64]) -> None:
 
 
 def acts_fit(
-    telescope: Telescope, measured: NDArray[np.float64], seeds: NDArray[np.float64]
+    telescope: Telescope,
+    measured: NDArray[np.float64],
+    seeds: NDArray[np.float64],
+    *,
+    energy_loss: bool = False,
 ) -> ActsFits:
-    """Fit with ACTS' Kalman fitter what `na64reco.tracking.fit.fit_tracks` is handed."""
+    """Fit with ACTS' Kalman fitter what `na64reco.tracking.fit.fit_tracks` is handed.
+
+    With ``energy_loss`` its q/p is that in front of the first plane's silicon.
+    """
     import acts
     import acts.examples as examples
 
-    detector, geometry, surfaces = _geometry(acts, examples)
+    detector, geometry, surfaces = _geometry(acts, examples, telescope.silicon)
     field = _field(acts)
     columns = [float(z) for z in telescope.planes.z[telescope.layout.planes]]
     along_y = telescope.planes.sin[telescope.layout.planes] > 0.5
@@ -290,7 +299,7 @@ def acts_fit(
                 ),
                 fit=examples.makeKalmanFitterFunction(
                     trackingGeometry=geometry, magneticField=field, level=acts.logging.FATAL,
-                    multipleScattering=True, energyLoss=False, reverseFilteringMomThreshold=0.0,
+                    multipleScattering=True, energyLoss=energy_loss, reverseFilteringMomThreshold=0.0,
                     reverseFilteringCovarianceScaling=100.0, chi2Cut=float("inf"),
                     freeToBoundCorrection=examples.FreeToBoundCorrection(False),
                     useJosephFormulation=False,

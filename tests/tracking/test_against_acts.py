@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from na64reco.tracking.fit import fit_tracks
+from na64reco.tracking.layout import SCATTERER
+from na64reco.tracking.material import layer_loss
 
-from .acts_telescope import acts_fit, make_telescope, make_tracks
+from .acts_telescope import SILICON_X0, acts_fit, make_telescope, make_tracks
 
 N = 4000
 MOMENTUM = 100.0
@@ -68,3 +70,30 @@ def test_twenty_times_as_fast(fitted):
     """CPU seconds of the fits alone; ACTS' fastest batch speaks for all of them."""
     _, acts, _, seconds = fitted
     assert acts.cpu_seconds.min() * len(acts.cpu_seconds) > 20 * seconds
+
+
+def test_energy_loss_is_that_of_acts(tools):
+    """5 mm of silicon in each plane take 2.6 MeV; ACTS' momentum is that in front of the first."""
+    momentum, silicon = 20.0, 5.0
+    telescope = make_telescope(both=True, silicon=silicon)
+    toy = tools.toy(telescope.setup, 5)
+    _, measured, guesses = make_tracks(telescope, toy, 1000, momentum)
+    acts = [acts_fit(telescope, measured, guesses, energy_loss=on) for on in (False, True)]
+    one = layer_loss(silicon / SILICON_X0, momentum, "muon", substance="silicon")
+    layout = telescope.layout  # knows of radiation lengths only, and takes them for mylar
+    loss = np.where(layout.kind[:, None] == SCATTERER, (one.mean, one.sigma**2), 0.0)
+    ours = [
+        fit_tracks(measured, guesses, telescope.planes, layout._replace(loss=values))
+        for values in (0 * loss, loss)
+    ]
+    without, with_loss = ((1 / np.abs(a.states[:, 4]), 1 / np.abs(o.first[:, 4]))
+                          for a, o in zip(acts, ours, strict=True))  # fmt: skip
+    with_loss[1][:] += one.mean
+    shift = [np.median(after - before) for before, after in zip(without, with_loss, strict=True)]
+    assert shift[0] == pytest.approx(6 * 2.6e-3, rel=0.05)  # five planes and an edge
+    assert shift[1] == pytest.approx(shift[0], rel=0.02)
+    error = np.sqrt(ours[1].first_covariance[:, 4, 4]) * with_loss[1] ** 2
+    off = (with_loss[1] - with_loss[0]) / error
+    assert np.sqrt((off**2).mean()) < 0.1
+    assert np.abs(off).max() < 0.5
+    assert abs(off.mean()) < 0.02
