@@ -32,6 +32,7 @@ __all__ = [
     "POOR",
     "SATURATED",
     "WaveformPulses",
+    "channel_index",
     "fit_waveforms",
     "pulses_from_waveforms",
 ]
@@ -148,7 +149,7 @@ def fit_waveforms(
         raise DataError(msg)
     if samples.dtype != np.uint16:
         samples = _as_counts(samples)
-    channel = _channel_index(hits, cells.scale.shape, name)
+    channel = channel_index(hits, cells.scale.shape, name)
     table = pulse_table(waveform, interval=digitizer.interval, samples=digitizer.samples)
     presamples = float(digitizer.presamples)
     expected = presamples + cells.time.ravel() / digitizer.interval
@@ -204,8 +205,14 @@ def _as_counts(samples: NDArray[Any]) -> NDArray[np.uint16]:
     )
 
 
-def _channel_index(hits: Hits, shape: tuple[int, ...], name: str) -> NDArray[np.int32]:
-    """Flat index of each hit's channel in arrays of a shape."""
+def channel_index(hits: Hits, shape: tuple[int, ...], name: str) -> NDArray[np.int32]:
+    """Flat index of each hit's channel in arrays of a shape, shape (hits,).
+
+    Raises
+    ------
+    DataError
+        If a channel is outside the detector.
+    """
     keys = [key for key in _CHANNEL if key in hits.columns]
     if len(keys) == len(shape) - 1:
         shape = shape[1:]  # a calorimeter of one section has no number for it
