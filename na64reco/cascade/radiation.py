@@ -11,8 +11,8 @@ Rev. Mod. Phys. 31 (1959) 920 with the screening functions of J. C. Butcher, H. 
 with y = k/E, x = E+/k and B_i = Phi_i(delta) - 4/3 ln Z - 4 f_c(Z). At delta = 0 these are Tsai's
 formulas of complete screening (his eqs. 3.83 and 3.90). The Coulomb correction f_c is that of high
 energies: below 50 MeV it is left out of bremsstrahlung, as in EGS4 (W. R. Nelson, H. Hirayama,
-D. W. O. Rogers, SLAC-265, eq. 2.7.13), and multiplied by 1 - 7 MeV / k in pair production, which
-gives NIST XCOM's attenuation in lead from 10 to 20 MeV.
+D. W. O. Rogers, SLAC-265, eq. 2.7.13), and multiplied by 1 - 6 MeV / k (at least
+-1) in pair production, which gives NIST's attenuation in lead from 4 to 20 MeV.
 
 The Landau-Pomeranchuk-Migdal suppression is that of A. B. Migdal as parametrised by T. Stanev et
 al., Phys. Rev. D 25 (1982) 1291; see S. Klein, Rev. Mod. Phys. 71 (1999) 1501.
@@ -48,7 +48,7 @@ ALPHA_RE2: Final = ALPHA * CLASSICAL_RADIUS**2
 """alpha r_e^2, cm^2."""
 _COULOMB_ABOVE: Final = 0.050
 """GeV, of the electron."""
-_COULOMB_FROM: Final = 0.007
+_COULOMB_FROM: Final = 0.006
 """GeV, of the photon."""
 _LIGHT: Final = {1: (5.31, 6.144), 2: (4.79, 5.621), 3: (4.74, 5.805), 4: (4.71, 5.924)}
 _HBAR_C: Final = 1.973269804e-14
@@ -99,7 +99,7 @@ def coulomb_brems(coulomb, energy):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def coulomb_pair(coulomb, energy):  # type: ignore[no-untyped-def]
     """The Coulomb correction for a photon of this energy, GeV."""
-    return coulomb * max(1.0 - _COULOMB_FROM / energy, 0.0)
+    return coulomb * max(1.0 - _COULOMB_FROM / energy, -1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -22,7 +22,7 @@ __all__ = ["PARTICLES", "CascadeResult", "Cells", "simulate_cascade"]
 PARTICLES: Final = {"electron": ELECTRON, "positron": POSITRON, "photon": PHOTON}
 _BLOCK: Final = 50
 """Showers with one stream of random numbers."""
-_SMALLEST_CUT: Final = 1e-3
+_SMALLEST_CUT: Final = 2e-4
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def simulate_cascade(
         Kinetic energy (a photon's energy), GeV.
     cut
         Particles are followed down to this kinetic energy, GeV, and stopped where they fall
-        below; at least 1 MeV. What they had left stays there.
+        below; at least 0.2 MeV. What they had left stays there.
     production_cut
         Photons and knock-on electrons below it are a continuous loss, GeV; a tenth of ``cut`` by
-        default, at least 1 MeV.
+        default, at least 0.2 MeV.
     edges
         Of the track lengths' bins, GeV; 60 logarithmic bins from ``cut`` to ``energy`` by default.
     points
@@ -100,7 +100,7 @@ def simulate_cascade(
     Raises
     ------
     ValueError
-        For an unknown particle, a cut below 1 MeV or not below the energy.
+        For an unknown particle, a cut below 0.2 MeV or not below the energy.
     """
     if particle not in PARTICLES:
         msg = f"particle {particle!r}: expected one of {', '.join(PARTICLES)}"

@@ -17,6 +17,7 @@ from na64reco.cascade.collisions import (
     moller_total,
     restricted_loss,
 )
+from na64reco.cascade.photoelectric import photoelectric
 from na64reco.cascade.radiation import (
     ALPHA_RE2,
     brems_shape,
@@ -58,6 +59,7 @@ class Tables(NamedTuple):
     """Against the photon's energy."""
     pair_share: NDArray[np.float64]
     compton: NDArray[np.float64]
+    photo: NDArray[np.float64]
     z: NDArray[np.float64]
     """Shape (materials, elements)."""
     coulomb: NDArray[np.float64]
@@ -110,12 +112,14 @@ def make_tables(stack: Stack, *, cut: float, most: float, lpm: bool) -> Tables:
         Whether radiation is suppressed after Landau, Pomeranchuk and Migdal.
     """
     materials = stack.materials
-    log_first = np.log(min(cut, 1e-3))
+    log_first = np.log(min(cut, 2e-4))
     points = int(np.ceil((np.log(most * 1.01) - log_first) * _PER_E_FOLD)) + 2
     grid = np.exp(log_first + np.arange(points) / _PER_E_FOLD)
     elements = max(len(layer.material.composition) for layer in materials)
     shape = (len(materials), points)
-    found = {name: np.zeros(shape) for name in ("moller", "bhabha", "annihilation", "compton")}
+    found = {
+        name: np.zeros(shape) for name in ("moller", "bhabha", "annihilation", "compton", "photo")
+    }
     minus, plus = np.zeros(shape), np.zeros(shape)
     brems, pair = np.zeros((2, len(materials), elements, points))
     z, coulomb = np.ones((len(materials), elements)), np.zeros((len(materials), elements))
@@ -131,6 +135,7 @@ def make_tables(stack: Stack, *, cut: float, most: float, lpm: bool) -> Tables:
             found["bhabha"][m, i] = electrons * bhabha_total(e, cut)
             found["annihilation"][m, i] = electrons * annihilation_total(e)
             found["compton"][m, i] = electrons * compton_total(e)
+            found["photo"][m, i] = density * photoelectric(e, material)
             minus[m, i] = relative * restricted_loss(e, cut, material, positron=False)
             plus[m, i] = relative * restricted_loss(e, cut, material, positron=True)
         for k, (element, share) in enumerate(material.composition):

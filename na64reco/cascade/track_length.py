@@ -156,7 +156,7 @@ def _simulate(  # noqa: PLR0917 - one call
 
 def complete_cut(lowest: float) -> float:
     """Energy below which losses are continuous, GeV: that of the complete showers."""
-    return max(lowest / 10, 1e-3)
+    return max(lowest / 10, 2e-4)
 
 
 def _folder(cache: Path | None) -> Path:

@@ -144,10 +144,15 @@ def _interact_charged(rng, tables, kind, kinetic, m, i, f, row, other):  # type:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _interact_photon(rng, tables, energy, m, i, f, row, other):  # type: ignore[no-untyped-def]
     pair, compton = _at(tables.pair, m, i, f), _at(tables.compton, m, i, f)
+    photo = _at(tables.photo, m, i, f)
     u, v, w = row[_U], row[_V], row[_W]
     azimuth = 2.0 * math.pi * rng.random()
     other[:] = row
-    if rng.random() * (pair + compton) < pair:
+    r = rng.random() * (pair + compton + photo)
+    if r >= pair + compton:
+        row[_KIND] = ELECTRON  # along the photon's direction, with its whole energy
+        return 1
+    if r < pair:
         if energy <= 2.2 * _M:
             return 1
         k = _element(rng, tables.pair_share, m, i)
@@ -244,6 +249,7 @@ def follow_showers(  # type: ignore[no-untyped-def]
                 loss = 0.0
                 if kind == PHOTON:
                     rate = _at(tables.pair, m, i, f) + _at(tables.compton, m, i, f)
+                    rate += _at(tables.photo, m, i, f)
                     longest = 1e9
                 else:
                     rate = _at(tables.brems, m, i, f)
