@@ -69,6 +69,7 @@ SCALARS: Final[Mapping[str, Column]] = MappingProxyType(
         "event": _column("uint64", "", "event number, unique in the run"),
         "trigger": _column("uint32", "", "bits: 1 physics, 2 beam (no ECAL threshold), 4 random"),
         "master_time": _column("float32", "ns", "trigger time reference"),
+        "spill_time": _column("float32", "s", "time since the beginning of the spill, optional"),
         "MC_process": _column("uint8", "", "simulated process, a code of PROCESSES"),
         "MC_weight": _column("float32", "", "weight of the simulated event"),
         "MC_momentum": _column("float32", "GeV/c", "true momentum where the magnets begin"),
