@@ -106,8 +106,17 @@ def _inside(profile: ShowerProfile, ecal: Calorimeter, x: Array, y: Array, energ
     return total
 
 
-def read_electrons(task: Task, tally: Tally, *, use_tracks: bool = True) -> Electrons:
+def read_electrons(
+    task: Task, tally: Tally, *, use_tracks: bool = True, drift: bool = True
+) -> Electrons:
     """Read the electrons of a task's files.
+
+    Parameters
+    ----------
+    use_tracks
+        For momenta and impact points, where most events have one.
+    drift
+        Correct amplitudes for the drift that the starting conditions know of.
 
     Raises
     ------
@@ -128,14 +137,21 @@ def read_electrons(task: Task, tally: Tally, *, use_tracks: bool = True) -> Elec
         chosen = _of_beam_trigger(part, task)
         hits = part.hits("ECAL", FIELDS).select(chosen)
         cells = cell_energies(hits, raw, ecal.shape).in_time
-        _append(found, "amplitude", cells.reshape(len(cells), -1).astype(np.float32))
-        _append(found, "run", np.full(len(chosen), part.run))
-        _append(found, "spill", part.scalar("spill")[chosen].astype(np.int64))
+        amplitude = cells.reshape(len(cells), -1)
+        run, spill = np.full(len(chosen), part.run), part.scalar("spill")[chosen].astype(np.int64)
+        timed = part.has("spill_time")
         spill_time = (
             part.scalar("spill_time")[chosen].astype(np.float64)
-            if part.has("spill_time")
+            if timed
             else np.full(len(chosen), np.nan)
         )
+        known = part.conditions.drift.get("ECAL") if drift else None
+        if known is not None:
+            factors = known.factors(run, spill, spill_time if timed else None)
+            amplitude *= factors[:, None]
+        _append(found, "amplitude", amplitude.astype(np.float32))
+        _append(found, "run", run)
+        _append(found, "spill", spill)
         _append(found, "spill_time", spill_time)
         tracked = tracked and (part.has("MM") or part.has("GEM"))
         if tracked:
