@@ -134,6 +134,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "track.ndf": _n("degrees of freedom of the fit"),
     "track.p_value": _f("", "probability of a larger chi2"),
     "track.hits": _n("hits on the track"),
+    "track.dropped": _n("hits dropped from the track since they did not belong to it"),
     "track.candidates": _n("track candidates in the event"),
     "track.angle_in": _f("mrad", "angle of the upstream segment to the z axis"),
     "track.slope_x_in": _f("mrad", "dx/dz before the magnets"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from na64reco.tracking.layout import Layout
     from na64reco.tracking.planes import Planes
 
-__all__ = ["Fits", "fit_tracks", "residuals"]
+__all__ = ["Fits", "drop_wrong_hits", "fit_tracks", "residuals"]
 
 _CHUNK: Final = 2000  # tracks whose states at all planes are held at once
 
@@ -80,9 +80,7 @@ def fit_tracks(
     seeds
         Shape (tracks, 5): states at the layout's first element.
     max_dropped
-        How many hits a track with a p-value below `outliers.SUSPECT` may lose, one after the other,
-        each time the one that `outliers.choose` names. A track whose p-value is no better in the
-        end is left with all its hits: then it is more than a wrong hit that is wrong.
+        How many wrong hits a track may lose, see `drop_wrong_hits`.
 
     Raises
     ------
@@ -118,8 +116,19 @@ def _fit(measured: NDArray[np.float64], seeds: NDArray[np.float64], tables: Any)
     return Fits(ok, first, covariances[0], last, covariances[1], chi2, ndf, p_value, dropped, used)
 
 
+def drop_wrong_hits(
+    measured: NDArray[np.float64], fits: Fits, planes: Planes, layout: Layout, *, most: int = 1
+) -> None:
+    """Drop hits that do not belong to their track, and fit it again; ``fits`` is changed.
+
+    A track with a p-value below `outliers.SUSPECT` loses up to ``most`` hits, one after the other,
+    each time the one that `outliers.choose` names. Where the p-value is no better in the end it is
+    left with all its hits: then it is more than a wrong hit that is wrong.
+    """
+    _drop(np.array(measured, np.float64, order="C"), fits, _tables(planes, layout), most)
+
+
 def _drop(measured: NDArray[np.float64], fits: Fits, tables: Any, most: int) -> None:
-    """Drop wrong hits, in place."""
     track = np.flatnonzero(fits.ok & (fits.p_value < SUSPECT))
     fitted, hits = _take(fits, track), measured[track]
     for dropped in range(1, most + 1):

@@ -192,7 +192,7 @@ def track_quality(
     clusters = find_clusters(None if mm is None else unfold_hits(mm, setup, planes), gem, planes)
     candidates = find_candidates(clusters, layout)
     measured = measurements(candidates, clusters, planes, layout)
-    fits = fit_tracks(measured, candidates.seed, planes, layout)
+    fits = fit_tracks(measured, candidates.seed, planes, layout, max_dropped=1)
     quality = _empty(setup, spectrometer, planes, layout, len(clusters))
     event, best = _best(candidates, fits)
 

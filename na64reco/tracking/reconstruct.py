@@ -11,7 +11,7 @@ import numpy as np
 from na64reco.errors import DataError
 from na64reco.tracking.clusters import count_in_time, find_clusters
 from na64reco.tracking.finding import NO_UPSTREAM, OK, find_candidates
-from na64reco.tracking.fit import fit_tracks
+from na64reco.tracking.fit import drop_wrong_hits, fit_tracks
 from na64reco.tracking.layout import calorimeter_behind, make_layout
 from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import strip_planes
@@ -132,7 +132,8 @@ def reconstruct_tracks(
             fits = fit_tracks(measured, candidates.seed, planes, layout)
         else:
             mirrored = measurements(candidates, replace(clusters, position=mirror), planes, layout)
-            fits, _ = fit_with_sides(measured, mirrored, candidates.seed, planes, layout)
+            fits, measured = fit_with_sides(measured, mirrored, candidates.seed, planes, layout)
+        drop_wrong_hits(measured, fits, planes, layout)
         behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
         _fill(columns, candidates, fits, behind)
         if layout.field is not None:
@@ -170,6 +171,7 @@ def _track_columns(events: int) -> dict[str, NDArray[Any]]:
         "track.charge": np.zeros(events, np.int8),
         "track.ndf": np.zeros(events, np.int32),
         "track.hits": np.zeros(events, np.int32),
+        "track.dropped": np.zeros(events, np.int32),
         "track.candidates": np.zeros(events, np.int32),
     }
     return columns | {f"track.{name}": np.full(events, np.nan, np.float32) for name in _REALS}
@@ -197,6 +199,7 @@ def _fill(
     columns["track.charge"][event] = np.sign(qp)
     columns["track.ndf"][event] = fits.ndf[chosen]
     columns["track.hits"][event] = fits.ndf[chosen] + 5
+    columns["track.dropped"][event] = fits.dropped[chosen]
     x, y, x_error, y_error = to_face(last, fits.last_covariance[chosen], calorimeter)
     values = {
         "momentum": 1 / np.abs(qp),
