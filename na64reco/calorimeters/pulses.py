@@ -29,13 +29,12 @@ MAX_PULSES: Final = 3
 _STEP: Final = 0.8
 """Longest step of a position, samples."""
 _SETTLED: Final = 0.004
-"""A step of a position below this ends the fit of one pulse, samples (what follows it is smaller
-by more than the signal-to-noise ratio)."""
+"""A step of a position below this ends the fit of one pulse, samples, or one below _PRECISE
+standard errors: what would follow is smaller by more than the signal-to-noise ratio."""
+_PRECISE: Final = 0.05
 _OUTSIDE: Final = 2.0
 """A pulse whose maximum is outside the window stays within this of where it was found, samples:
 nothing but the slope of its tail says when it was."""
-_GRID: Final = 0.5
-"""Between candidates, samples."""
 # Sums may be reordered for vector instructions; NaN and infinities keep their meaning.
 _FAST: Final = {"reassoc", "contract", "nsz", "arcp"}
 
@@ -104,51 +103,40 @@ def fit_one(
     that of no pulse.
     """
     height, slope = room.height[0], room.slope[0]
-    amplitude = 0.0
+    amplitude, chi2 = 0.0, np.inf
+    error = late = np.inf
     for _ in range(limit):
         pulse_at(table, position, height, slope)
-        tt = td = dd = yt = yd = 0.0
+        tt = td = dd = yt = yd = yy = 0.0
         for i in range(len(y)):
-            wt, wd = weight[i] * height[i], weight[i] * slope[i]
+            wt, wd, wy = weight[i] * height[i], weight[i] * slope[i], weight[i] * y[i]
             tt += wt * height[i]
             td += wt * slope[i]
             dd += wd * slope[i]
             yt += wt * y[i]
             yd += wd * y[i]
+            yy += wy * y[i]
         determinant = tt * dd - td * td
         if not determinant > 1e-9 * tt * dd:
-            amplitude = yt / tt if tt > 0.0 else 0.0
-            break
+            amplitude = max(yt / tt, 0.0) if tt > 0.0 else 0.0
+            return amplitude, position, np.inf, np.inf, yy - amplitude * yt
         amplitude = (yt * dd - yd * td) / determinant
         moved = (yd * tt - yt * td) / determinant
         if amplitude <= 0.0:
             # Too far from it for the expansion: uphill in the overlap.
-            step = _STEP if yd > 0.0 else -_STEP
+            step, chi2 = _STEP if yd > 0.0 else -_STEP, yy
+            error = late = np.inf
         else:
-            step = min(max(moved / amplitude, -_STEP), _STEP)
+            step, chi2 = moved / amplitude, yy - amplitude * yt - moved * yd
+            error, late = np.sqrt(dd / determinant), np.sqrt(tt / determinant) / amplitude
+            if abs(step) > _STEP:
+                step = _STEP if step > 0.0 else -_STEP
         target = min(max(position + step, table.first), table.last)
         step = target - position
         position = target
-        if abs(step) < _SETTLED:
+        if abs(step) < max(_SETTLED, _PRECISE * late) and late < np.inf:
             break
-    pulse_at(table, position, height, slope)
-    tt = td = dd = yt = 0.0
-    for i in range(len(y)):
-        wt = weight[i] * height[i]
-        tt += wt * height[i]
-        td += wt * slope[i]
-        dd += weight[i] * slope[i] * slope[i]
-        yt += wt * y[i]
-    amplitude = max(yt / tt, 0.0) if tt > 0.0 else 0.0
-    chi2 = 0.0
-    for i in range(len(y)):
-        residual = y[i] - amplitude * height[i]
-        chi2 += weight[i] * residual * residual
-    determinant = tt * dd - td * td
-    if not (amplitude > 0.0 and determinant > 1e-9 * tt * dd):
-        return amplitude, position, np.inf, np.inf, chi2
-    error = np.sqrt(dd / determinant)
-    return amplitude, position, error, np.sqrt(tt / determinant) / amplitude, chi2
+    return max(amplitude, 0.0), position, error, late, chi2
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -194,14 +182,12 @@ def look_for(
                 row[i] *= scale
             directions += 1
     best, where = 0.0, begin
-    height, slope = room.trial[0], room.trial[1]
-    for step in range(np.int64((end - begin) / _GRID) + 1):
-        position = begin + _GRID * step
-        pulse_at(table, position, height, slope)
+    for position in range(np.int64(np.ceil(begin)), np.int64(np.floor(end)) + 1):
+        candidate = table.value[0, table.zero - position : table.zero - position + samples]
         cc = rc = 0.0
         for i in range(samples):
-            wc = weight[i] * height[i]
-            cc += wc * height[i]
+            wc = weight[i] * candidate[i]
+            cc += wc * candidate[i]
             rc += wc * residual[i]
         if not (rc > 0.0 and rc * rc > 1e-3 * best * cc):
             continue
@@ -209,13 +195,13 @@ def look_for(
         for k in range(directions):
             product = 0.0
             for i in range(samples):
-                product += weight[i] * height[i] * basis[k, i]
+                product += weight[i] * candidate[i] * basis[k, i]
             free -= product * product
         if free < 1e-4 * cc:
             continue
         gain = rc * rc / free
         if gain > best:
-            best, where = gain, position
+            best, where = gain, np.float64(position)
     return where, best
 
 
@@ -237,8 +223,8 @@ def seed(
     """
     height, slope = room.trial[0], room.trial[1]
     best, where = np.inf, begin
-    for step in range(np.int64(2.0 * (end - begin) / _GRID) + 1):
-        position = begin + 0.5 * _GRID * step
+    for step in range(np.int64(4.0 * (end - begin)) + 1):
+        position = begin + 0.25 * step
         pulse_at(table, position, height, slope)
         tt = yt = yy = 0.0
         for i in range(len(y)):

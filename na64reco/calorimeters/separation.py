@@ -33,7 +33,7 @@ KEPT: Final = 2.5
 """At the expected time a height above this many standard errors is kept."""
 GAIN: Final = 25.0
 """A further pulse must lower chi2 by this."""
-_SUSPECT: Final = 1.6
+_SUSPECT: Final = 2.0
 """Further pulses are looked for where chi2 exceeds its mean by this many standard deviations."""
 _STEPS: Final = 8
 _TOGETHER: Final = 25
