@@ -128,6 +128,8 @@ def _interact_charged(rng, tables, kind, kinetic, m, i, f, row, other):  # type:
         other[_KIND], other[_ENERGY] = ELECTRON, knock
         other[_U], other[_V], other[_W] = turn(u, v, w, c, azimuth)
         return 2
+    if kind != POSITRON:
+        return 1  # within the step it fell below all cuts
     total = kinetic + 2.0 * _M
     first = sample_annihilation(rng, kinetic)
     second = total - first

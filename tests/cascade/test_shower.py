@@ -35,6 +35,8 @@ def test_energy_is_conserved_and_few_particles_leave() -> None:
         result = simulate_cascade(ECAL, 50.0, 20, particle=particle, cut=0.02, seed=2)
         total = result.layers.sum(axis=1) + result.leaked
         np.testing.assert_allclose(total, 50.0 + rest, rtol=1e-6)
+    result = simulate_cascade(ECAL, 1.0, 200, cut=0.001, seed=2)
+    np.testing.assert_allclose(result.layers.sum(axis=1) + result.leaked, 1.0, rtol=1e-6)
     thin = Stack.sandwich([("lead", 0.56)])
     result = simulate_cascade(thin, 50.0, 200, cut=0.02, seed=2)
     total = result.layers.sum(axis=1) + result.leaked
