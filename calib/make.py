@@ -53,7 +53,7 @@ SRD_THRESHOLD = 0.0005
 VETO_THRESHOLD = 0.001
 COUNTER_THRESHOLD = 0.0001
 STRIP_RESOLUTION = {"mm": 0.072, "gem": 0.070}
-"""mm: from the pulls of tracks in a simulated run, see resolution.py."""
+"""mm: as `na64reco calibrate --only strips` finds it in a simulated run."""
 
 SECOND_PERIOD = 6150
 """2022: from this run on a second calibration of the central cells is valid."""

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from na64reco.calibrate.constants import write_constants
 from na64reco.calibrate.sample import (
-    STRAW_FIELDS,
-    STRIP_FIELDS,
     Part,
     Tally,
-    read_parts,
-    require_same,
 )
 from na64reco.calibrate.straw import straw_places
 from na64reco.calibrate.task import Result, Table, Task
+from na64reco.calibrate.trackers import read_trackers
 from na64reco.calibration import file_formats, read_sdc
 from na64reco.calibration.sdc import runs_text
 from na64reco.errors import DataError
-from na64reco.events import EventBatch, concatenate
 from na64reco.tracking.alignment import AlignmentSample, align
+from na64reco.tracking.quality import track_quality
 from na64reco.tracking.straw_calibration import fit_straws
 from na64reco.tracking.straw_tracks import find_crossings
 
@@ -34,12 +32,22 @@ if TYPE_CHECKING:
     from na64reco.events import Hits
     from na64reco.tracking.alignment import AlignmentResult
     from na64reco.tracking.alignment_modes import Mode
+    from na64reco.tracking.quality import TrackQuality
 
-__all__ = ["FILE", "calibrate_alignment", "describe_modes"]
+__all__ = ["FILE", "AlignmentDetail", "calibrate_alignment", "describe_modes"]
 
 FILE: Final = "alignment.txt"
 _HOPELESS: Final = {"mm": 10.0, "mrad": 50.0}
 """An error with which nobody would say that a movement is seen."""
+
+
+@dataclass(frozen=True)
+class AlignmentDetail:
+    """What pictures are drawn from."""
+
+    found: AlignmentResult
+    quality: TrackQuality
+    """By the new constants."""
 
 
 def calibrate_alignment(task: Task) -> Result:
@@ -58,13 +66,12 @@ def calibrate_alignment(task: Task) -> Result:
     tally = Tally()
     samples = []
     first: Part | None = None
-    straws: list[dict[str, Hits]] = []
+    bent: dict[str, Hits] = {}
     for files, is_straight in ((task.files, False), (task.alignment.straight, True)):
         if files:
-            hits, first = _read(task, files, tally, first)
+            hits, first = read_trackers(task, files, tally, first=first)
             samples.append(AlignmentSample(hits.get("MM"), hits.get("GEM"), straight=is_straight))
-            if "ST" in hits and not is_straight:
-                straws.append(hits)
+            bent = bent or hits
     runs = tally.validity(task)
     assert first is not None
     with task.progress("Alignment", "iterations") as update:
@@ -84,9 +91,10 @@ def calibrate_alignment(task: Task) -> Result:
             "corrections, and start again from the file that was written (--calib)."
         )
     places: dict[tuple[str, str], dict[str, float]] = {}
-    if straws:
+    aligned = found.apply(first.conditions)
+    if "ST" in bent:
         try:
-            places = _straws(task, straws[0], found.apply(first.conditions))
+            places = _straws(task, bent, aligned)
         except DataError as error:
             warnings.append(f"straw planes stay where they were: {error}")
     written = _write(task, found, places, tally=tally, runs=runs)
@@ -96,30 +104,10 @@ def calibrate_alignment(task: Task) -> Result:
         summary={**_summary(found), "straws": _straw_summary(places)},
         tables=(_table(found, runs), *([_straw_table(places)] if places else [])),
         warnings=tuple(warnings),
-        detail=found,
+        detail=AlignmentDetail(
+            found, track_quality(bent, task.setup, aligned, spectrometer=task.tracker)
+        ),
     )
-
-
-def _read(
-    task: Task, files: Sequence[str], tally: Tally, first: Part | None
-) -> tuple[dict[str, Hits], Part | None]:
-    """Hits of Micromegas and GEM; the first part, whose conditions are those of all."""
-    batches = []
-    for part in read_parts(task, tally, files=files):
-        present = [name for name in ("MM", "GEM") if part.has(name)]
-        if not present:
-            msg = (
-                f"{', '.join(files)}: neither MM nor GEM hits; the alignment needs those of strip "
-                "planes. Give hit files with trackers, or a mapping that names their branches"
-            )
-            raise DataError(msg)
-        first = first or part
-        require_same(first, part, ("mm", "gem", "alignment"), task)
-        hits = {name: part.hits(name, STRIP_FIELDS) for name in present}
-        if part.has("ST"):
-            hits["ST"] = part.hits("ST", STRAW_FIELDS)
-        batches.append(EventBatch({}, hits))
-    return (concatenate(batches).collections if batches else {}), first
 
 
 def _straws(

@@ -33,8 +33,18 @@ class Calibration:
 
 def _alignment(task: Task) -> Result:
     from na64reco.calibrate.alignment import calibrate_alignment
+    from na64reco.report.alignment import draw_alignment
 
-    return calibrate_alignment(task)
+    result = calibrate_alignment(task)
+    return replace(result, pictures=draw_alignment(result.detail))
+
+
+def _strips(task: Task) -> Result:
+    from na64reco.calibrate.strips import calibrate_strips
+    from na64reco.report.strip_calibration import draw_strips
+
+    result = calibrate_strips(task)
+    return replace(result, pictures=draw_strips(result.detail))
 
 
 def _straw(task: Task) -> Result:
@@ -49,6 +59,7 @@ def _straw(task: Task) -> Result:
 # Several run in this order; each starts from what those before it have written.
 CALIBRATIONS: Final[dict[str, Calibration]] = {
     "alignment": Calibration(_alignment, ("alignment.txt",)),
+    "strips": Calibration(_strips, ("mm.txt", "gem.txt")),
     "straw": Calibration(_straw, ("straw.txt", "alignment.txt")),
 }
 """By the names that `--only` takes."""

@@ -30,6 +30,7 @@ _DATA: Final = "#0072B2"  # of Okabe and Ito's palette
 _EXPECTED: Final = "#D55E00"
 REASONS: Final = (
     "found", "no upstream\nsegment", "no downstream\nsegment", "no match", "fit failed", "too busy",
+    "left the map",
 )  # fmt: skip
 """By `track.reason`."""
 
