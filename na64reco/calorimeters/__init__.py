@@ -7,6 +7,7 @@ from na64reco.calorimeters.ecal import reconstruct_ecal
 from na64reco.calorimeters.hcal import beam_modules, reconstruct_hcal
 from na64reco.calorimeters.position import shower_position
 from na64reco.calorimeters.profile import PROFILE_NAMES, ShowerProfile, expected_shares
+from na64reco.calorimeters.pulse_errors import energy_errors
 from na64reco.calorimeters.shape import shower_chi2
 from na64reco.calorimeters.waveforms import fit_waveforms, pulses_from_waveforms
 
@@ -17,6 +18,7 @@ __all__ = [
     "ShowerProfile",
     "beam_modules",
     "cell_energies",
+    "energy_errors",
     "expected_shares",
     "fit_waveforms",
     "pulses_from_waveforms",

@@ -81,6 +81,8 @@ COLUMNS: Final[dict[str, Column]] = {
     # electromagnetic calorimeter
     "ecal.energy": _f("GeV", "in-time energy, preshower and main section"),
     "ecal.energy_out": _f("GeV", "out-of-time energy, preshower and main section"),
+    "ecal.energy_error": _f("GeV", "standard error of ecal.energy from the pulse fits; waveforms"),
+    "ecal.energy_out_error": _f("GeV", "the same of ecal.energy_out; waveforms"),
     "ecal.main": _f("GeV", "in-time energy in the main section"),
     "prs.energy": _f("GeV", "in-time energy in the preshower"),
     "prs.energy_out": _f("GeV", "out-of-time energy in the preshower"),
@@ -100,6 +102,8 @@ COLUMNS: Final[dict[str, Column]] = {
     # hadronic calorimeter
     "hcal.energy": _f("GeV", "in-time energy in the modules along the beam (not module3)"),
     "hcal.energy_out": _f("GeV", "out-of-time energy in the modules along the beam"),
+    "hcal.energy_error": _f("GeV", "standard error of all in-time HCAL energy; waveforms"),
+    "hcal.energy_out_error": _f("GeV", "the same of all out-of-time energy; waveforms"),
     "hcal.module0": _f("GeV", "in-time energy in module 0"),
     "hcal.module1": _f("GeV", "in-time energy in module 1"),
     "hcal.module2": _f("GeV", "in-time energy in module 2"),

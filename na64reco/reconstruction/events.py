@@ -12,8 +12,14 @@ from na64reco.calibration import load_conditions
 from na64reco.calorimeters import beam_modules, reconstruct_ecal, reconstruct_hcal
 from na64reco.counters import reconstruct_counters, reconstruct_srd, reconstruct_veto
 from na64reco.errors import FileFormatError, SelectionError, SetupError, did_you_mean
-from na64reco.events import TRIGGER_BITS, has_collection, has_scalar, read_hits, read_scalar
+from na64reco.events import TRIGGER_BITS, has_collection, has_field, has_scalar, read_scalar
 from na64reco.reconstruction.columns import COLUMNS, columns_of_group, group_of
+from na64reco.reconstruction.samples import (
+    ERROR_COLUMNS,
+    error_columns,
+    fit_samples,
+    read_pulses,
+)
 from na64reco.tracking import reconstruct_tracks
 
 if TYPE_CHECKING:
@@ -42,7 +48,7 @@ _FIELDS: Final = {
     "GEM": _STRIP,
     "ST": ("station", "projection", "layer", "wire", "time"),
 }
-"""What is read of each collection."""
+"""What is read of each collection; samples instead of amplitude and time where there are any."""
 
 _COLLECTION: Final = {
     "counters": "Counter",
@@ -167,6 +173,7 @@ def available_columns(setup: Setup) -> tuple[str, ...]:
         some |= {"veto.energy", "veto.energy_out"}
         some |= {f"veto.bar{i}" for i in range(setup.veto.bars)}
     some |= {"hcal.energy", "hcal.energy_out", "hcal.ratio"}
+    some |= {n for n in ERROR_COLUMNS if group_of(n) == "hcal"}
     some |= {f"hcal.module{i}" for i in range(len(setup.hcal.sections))}
     if not beam_modules(setup.hcal).all():
         some.add("hcal.zero_degree")
@@ -219,6 +226,8 @@ def _missing_branch(name: str, events: Any, setup: Setup) -> str | None:
         needed = [_TRACKER[t] for t in _technologies(setup)]
     else:
         needed = [_COLLECTION[group]] if group in _COLLECTION else []
+    if name in ERROR_COLUMNS and not has_field(events, _COLLECTION[group], "samples"):
+        return f"{_COLLECTION[group]}_samples"
     for collection in needed:
         if not has_collection(events, collection):
             return f"{collection}_{_FIELDS[collection][0]}"
@@ -254,7 +263,7 @@ def _read(wanted: tuple[str, ...], events: Any, setup: Setup) -> _Inputs:
         collections |= {_TRACKER[t] for t in _technologies(setup)}
     return _Inputs(
         {name: read_scalar(events, name) for name in sorted(scalars)},
-        {name: read_hits(events, name, _FIELDS[name]) for name in _FIELDS if name in collections},
+        {name: read_pulses(events, name, _FIELDS[name]) for name in _FIELDS if name in collections},
     )
 
 
@@ -306,7 +315,9 @@ def _detectors(
     wanted: tuple[str, ...], inputs: _Inputs, setup: Setup, conditions: Conditions
 ) -> Columns:
     groups = {group_of(n) for n in wanted}
-    hits = inputs.hits
+    hits = {
+        name: fit_samples(name, found, setup, conditions) for name, found in inputs.hits.items()
+    }
     found: Columns = {}
     if "quality" in groups:
         found["quality.good"] = _good(inputs.scalars, conditions)
@@ -332,6 +343,7 @@ def _detectors(
         found |= reconstruct_hcal(hits["HCAL"], setup, conditions)
     if "veto" in groups:
         found |= reconstruct_veto(hits["VETO"], setup, conditions)
+    found |= error_columns(wanted, hits, conditions)
     return {name: found[name] for name in wanted}
 
 

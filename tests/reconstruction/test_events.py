@@ -21,6 +21,7 @@ from na64reco.reconstruction import (
     reconstruct_columns,
 )
 from na64reco.reconstruction import events as module
+from na64reco.reconstruction.samples import ERROR_COLUMNS
 from na64reco.resources import shipped_folder
 from na64reco.setup import load_setup
 
@@ -36,7 +37,8 @@ def test_all_columns_of_setup_and_file_in_declared_types(events, setup):
     found = reconstruct_columns(events, setup)
     missing = set(available_columns(setup)) - set(found)
     assert missing == {
-        f"mc.{n}" for n in ("momentum", "x", "y", "ecal_energy", "missing_energy", "pileup")
+        *(f"mc.{n}" for n in ("momentum", "x", "y", "ecal_energy", "missing_energy", "pileup")),
+        *ERROR_COLUMNS,  # of waveforms
     }
     assert list(found) == [name for name in COLUMNS if name in found]
     for name, values in found.items():

@@ -1,0 +1,96 @@
+"""Files with waveforms: their samples instead of amplitude and time, and what only they give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from na64reco.calibration import WAVEFORM_FILE
+from na64reco.calorimeters import energy_errors, pulses_from_waveforms
+from na64reco.errors import ConditionsError, SetupError
+from na64reco.events import has_field, read_hits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from na64reco.calibration import CellConditions, Conditions
+    from na64reco.events import Hits
+    from na64reco.setup import Setup
+
+__all__ = ["ERROR_COLUMNS", "error_columns", "fit_samples", "read_pulses"]
+
+_CONDITIONS: Final = {
+    "Counter": "counters",
+    "SRD": "srd",
+    "ECAL": "ecal",
+    "HCAL": "hcal",
+    "VETO": "veto",
+}
+"""Field of the conditions with the channels of a collection that may have samples."""
+
+ERROR_COLUMNS: Final = (
+    "ecal.energy_error",
+    "ecal.energy_out_error",
+    "hcal.energy_error",
+    "hcal.energy_out_error",
+)
+"""Columns that only waveforms give."""
+
+
+def read_pulses(events: Any, collection: str, fields: tuple[str, ...]) -> Hits:
+    """Read a collection; where it has samples, these instead of amplitude and time."""
+    if "amplitude" in fields and has_field(events, collection, "samples"):
+        fields = (*(f for f in fields if f not in {"amplitude", "time"}), "samples")
+    return read_hits(events, collection, fields)
+
+
+def fit_samples(name: str, hits: Hits, setup: Setup, conditions: Conditions) -> Hits:
+    """Hits with amplitude and time, fitted to their samples where they have samples.
+
+    Raises
+    ------
+    SetupError
+        If the setup does not say how waveforms are sampled.
+    ConditionsError
+        If the conditions do not say how the detector's pulses look.
+    """
+    if "samples" not in hits.columns:
+        return hits
+    digitizer = getattr(setup, "digitizer", None)
+    if digitizer is None:
+        msg = (
+            f"The file has waveforms ({name}_samples), but the setup {setup.name} has no "
+            "`digitizer` that says how they were sampled. Add one to the setup."
+        )
+        raise SetupError(msg)
+    waveform = conditions.waveform.get(name)
+    if waveform is None:
+        first, last = conditions.runs
+        msg = (
+            f"The file has waveforms ({name}_samples), but the conditions of runs {first}-{last} "
+            f"have no pulse shape and pedestals of {name}: {WAVEFORM_FILE} is missing from their "
+            "folder, or lacks the detector. Make it from waveforms of calibration runs, "
+            f"`na64reco calibrate {setup.name} FILES -o FOLDER --only waveform`, and use it with "
+            "`--calib FOLDER`."
+        )
+        raise ConditionsError(msg)
+    return pulses_from_waveforms(hits, _cells(name, conditions), waveform, digitizer, name=name)
+
+
+def error_columns(
+    wanted: Iterable[str], hits: Mapping[str, Hits], conditions: Conditions
+) -> dict[str, NDArray[Any]]:
+    """Standard errors of the energies of the calorimeters that are wanted, GeV."""
+    found: dict[str, NDArray[Any]] = {}
+    for group, collection in (("ecal", "ECAL"), ("hcal", "HCAL")):
+        names = (f"{group}.energy_error", f"{group}.energy_out_error")
+        if set(names) & set(wanted):
+            errors = energy_errors(hits[collection], _cells(collection, conditions))
+            found |= dict(zip(names, errors, strict=True))
+    return found
+
+
+def _cells(name: str, conditions: Conditions) -> CellConditions:
+    cells: CellConditions = getattr(conditions, _CONDITIONS[name])
+    return cells
