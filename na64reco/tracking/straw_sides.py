@@ -26,7 +26,7 @@ __all__ = ["BLIND", "fit_with_sides", "without_blind"]
 BLIND: Final = 2.0
 """Distance from the wire, in resolutions, below which a hit is left out of the fit."""
 _ROUNDS: Final = 2
-_SUSPECT: Final = 0.1  # p-value below which a fit's sides are looked at: one wrong costs chi2 > 16
+_DOUBTFUL: Final = 0.1  # p-value below which a fit's sides are looked at: a wrong one costs 16
 
 
 def without_blind(
@@ -70,7 +70,7 @@ def fit_with_sides(
     fits = fit_tracks(measured, seeds, planes, layout)
     for _ in range(_ROUNDS):
         straws = (np.isfinite(measured) & np.isfinite(mirrored)).any(axis=1)
-        suspect = np.flatnonzero(fits.ok & straws & (fits.p_value < _SUSPECT))
+        suspect = np.flatnonzero(fits.ok & straws & (fits.p_value < _DOUBTFUL))
         if not len(suspect):
             break
         here, there = measured[suspect], mirrored[suspect]
