@@ -35,6 +35,7 @@ from na64reco.tracking.clusters import find_clusters
 from na64reco.tracking.finding import find_candidates
 from na64reco.tracking.fit import fit_tracks
 from na64reco.tracking.layout import make_layout
+from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.reconstruct import measurements
 
@@ -86,11 +87,14 @@ class Line(NamedTuple):
     """0 Micromegas, 1 GEM."""
     station: NDArray[np.int64]
     projection: NDArray[np.int64]
+    readout: NDArray[np.int64]
+    """Readout channel of every strip, shape (planes, strips)."""
 
 
 def make_line(setup: Setup) -> Line:
     chosen = setup.spectrometers[SPECTROMETER]
     planes: list[tuple[float, ...]] = []
+    readout: list[NDArray[np.int64]] = []
     elements: list[tuple[float, int, int, float, float]] = []
     for name in (*chosen.upstream, *chosen.downstream):
         s = setup.stations[name]
@@ -101,6 +105,7 @@ def make_line(setup: Setup) -> Line:
             c, d = math.cos(a), math.sin(a)
             elements.append((s.projection_z(p), PLANE, len(planes), 0.0, 0.0))
             kind = ("mm", "gem").index(s.technology)
+            readout.append(s.channel_of_strip)
             planes.append(
                 (c, d, s.x * c + s.y * d, s.pitch, s.channels, SIGMA[s.technology], kind,
                  s.number, "XYUV".index(p))
@@ -113,9 +118,12 @@ def make_line(setup: Setup) -> Line:
     elements.sort()
     e, p = np.array(elements).T, np.array(planes).T
     number = e[2].astype(np.int64)
+    table = np.full((len(readout), max(len(row) for row in readout)), -1)
+    for row, channels in zip(table, readout, strict=True):
+        row[: len(channels)] = channels
     return Line(
         e[0], e[1].astype(np.int64), number, e[3], e[4], *p[:4], p[4].astype(np.int64), p[5],
-        *(row.astype(np.int64) for row in p[6:]),
+        *(row.astype(np.int64) for row in p[6:]), table,
     )  # fmt: skip
 
 
@@ -218,7 +226,7 @@ def _strips(u, k, line, top, origin, out, floats, labels):  # type: ignore[no-un
         share = (0.2 * (1 - f), 0.6 * (1 - f) + 0.2 * f, 0.2 * (1 - f) + 0.6 * f, 0.2 * f)[i]
         if top < len(out):
             out[top, 0], out[top, 1] = line.station[k], line.projection[k]
-            out[top, 2] = s + i - 1
+            out[top, 2] = line.readout[k, s + i - 1]
             floats[top, 0], floats[top, 1] = 1000 * share, moment
             labels[top] = origin
             top += 1
@@ -337,12 +345,11 @@ def measure(
             n, 1000 * seed + part, line, zero_line, setup.ecal.slope_x, 9.0, 6e-4, inefficiency,
             noise,
         )  # fmt: skip
-        clusters = find_clusters(
-            _hits(offsets[0], out[0], floats[0]), _hits(offsets[1], out[1], floats[1]), planes
-        )
+        mm, gem = (_hits(offsets[k], out[k], floats[k]) for k in range(2))
+        clusters = find_clusters(unfold_hits(mm, setup, planes), gem, planes)
         candidates = find_candidates(clusters, layout)
         measured = measurements(candidates, clusters, planes, layout)
-        fits = fit_tracks(measured, candidates.seed, planes, layout)
+        fits = fit_tracks(measured, candidates.seed, planes, layout, max_dropped=1)
         owner = np.repeat(np.arange(n), np.diff(candidates.offsets))
         usable = np.flatnonzero(fits.ok)
         event, first = np.unique(owner[usable], return_index=True)
@@ -356,7 +363,8 @@ def measure(
         for i in np.flatnonzero(p < LIMIT):
             track, e = best[i], event[i]
             # true positions, in the layout's columns, in the global frame as the measurements
-            away = measured[track] - (truth[e][order] + origin)
+            own = np.where(fits.used[track], measured[track], np.nan)
+            away = own - (truth[e][order] + origin)
             cause = _cause(
                 away, kinks[e], labels, offsets[:, e], offsets[:, e + 1], out, order, line
             )
@@ -365,7 +373,7 @@ def measure(
                 below[CUTS[1]][cause] += 1
                 if _single(clusters, planes, e):
                     below[CUTS[2]][cause] += 1
-                    below[CUTS[3]][cause] += bool(np.isfinite(measured[track]).all())
+                    below[CUTS[3]][cause] += bool(np.isfinite(own).all())
     mean = total / good
     return {
         "tracks": tracks,
