@@ -169,6 +169,9 @@ def test_a_dead_plane_has_no_efficiency(tools, setup, conditions):
 
 def test_behind_the_target_the_beams_momentum_is_not_the_truth(tools):
     setup = load_setup("2021-muon")
+    # The toy's strips are read one by one.
+    stations = {n: s.model_copy(update={"multiplexing": 1}) for n, s in setup.stations.items()}
+    setup = setup.model_copy(update={"stations": stations})
     toy = tools.toy(setup, 44)
     truth = toy.track(toy.states(300, setup.beam.momentum))
     hits = toy.hits(toy.smear(truth), width=WIDTH)
