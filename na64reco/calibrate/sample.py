@@ -10,7 +10,7 @@ import numpy as np
 
 from na64reco.calibration import LAST_RUN, load_conditions
 from na64reco.errors import ConditionsError, DataError
-from na64reco.events import has_collection, has_scalar, open_events, open_file, read_hits
+from na64reco.events import has_collection, has_field, has_scalar, open_events, open_file, read_hits
 from na64reco.events import read_scalar as _read_scalar
 from na64reco.events.schema import TREE
 from na64reco.reconstruction import reconstruct_columns
@@ -51,6 +51,10 @@ class Part:
     def has(self, name: str) -> bool:
         """Whether the file has a collection or a scalar."""
         return has_collection(self._events, name) or has_scalar(self._events, name)
+
+    def has_samples(self, collection: str) -> bool:
+        """Whether a collection has waveforms."""
+        return has_field(self._events, collection, "samples")
 
     def hits(self, collection: str, fields: Sequence[str]) -> Hits:
         """Of the good events; errors as `read_hits`."""
