@@ -99,8 +99,13 @@ def extrapolate(
     z: float,
     face: str,
     setup: Setup,
+    *,
+    last_hit: float = math.inf,
 ) -> Impact:
     """Follow tracks from z to a detector's face, forwards or backwards.
+
+    `Fits.last` is for what stands behind the last plane, `Fits.first` for what stands in front of
+    the first one; between them, both know less than the hits do.
 
     Parameters
     ----------
@@ -113,6 +118,9 @@ def extrapolate(
         Where the states are given, mm.
     face
         A name of `faces`.
+    last_hit
+        z of the last hit that the states know of, mm, for a face between it and ``z``: on the way
+        back, what the material there has added to the covariances is taken off again.
 
     Raises
     ------
@@ -137,7 +145,7 @@ def extrapolate(
             _cross(moved, cov, end - here, magnets, magnet)
             here = end
         else:
-            _scatter(moved, cov, angle)
+            _scatter(moved, cov, angle, -1.0 if last_hit < there < z else 1.0)
     _drift(moved, cov, to.z - here)
     return _impact(moved, cov, to)
 
@@ -207,10 +215,12 @@ def _drift(states: NDArray[np.float64], cov: NDArray[np.float64], step: float) -
     cov[:, :, :2] += step * cov[:, :, 2:4]
 
 
-def _scatter(states: NDArray[np.float64], cov: NDArray[np.float64], angle: float) -> None:
+def _scatter(
+    states: NDArray[np.float64], cov: NDArray[np.float64], angle: float, sign: float
+) -> None:
     tx, ty = states[:, 2], states[:, 3]
     norm = 1 + tx * tx + ty * ty
-    variance = (angle * states[:, 4]) ** 2 * norm * np.sqrt(norm)
+    variance = sign * (angle * states[:, 4]) ** 2 * norm * np.sqrt(norm)
     cov[:, 2, 2] += variance * (1 + tx * tx)
     cov[:, 3, 3] += variance * (1 + ty * ty)
     cov[:, 2, 3] += variance * tx * ty
