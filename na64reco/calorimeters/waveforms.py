@@ -67,7 +67,7 @@ class Digitizer(Protocol):
 
     @property
     def presamples(self) -> int:
-        """The sample of this number is at master_time."""
+        """The sample of this number is at the trigger's nominal time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +94,11 @@ def pulses_from_waveforms(
     waveform: WaveformConditions,
     digitizer: Digitizer,
     *,
+    trigger: NDArray[np.floating[Any]] | None = None,
     name: str = "the collection",
 ) -> Hits:
     """Hits with amplitude and time from hits with samples; see :func:`fit_waveforms`."""
-    return fit_waveforms(hits, cells, waveform, digitizer, name=name).hits
+    return fit_waveforms(hits, cells, waveform, digitizer, trigger=trigger, name=name).hits
 
 
 def fit_waveforms(
@@ -106,6 +107,7 @@ def fit_waveforms(
     waveform: WaveformConditions,
     digitizer: Digitizer,
     *,
+    trigger: NDArray[np.floating[Any]] | None = None,
     follow: bool = False,
     name: str = "the collection",
 ) -> WaveformPulses:
@@ -122,6 +124,9 @@ def fit_waveforms(
         Pulse shape, pedestals, noise, saturation; arrays of the same shape as those of `cells`.
     digitizer
         Of the setup.
+    trigger
+        Of each event: when the trigger was by the clock of the samples, master_time less its
+        nominal value, ns; 0 by default.
     follow
         Correct the pedestals by the first samples of each waveform, where these are quiet.
     name
@@ -154,6 +159,9 @@ def fit_waveforms(
     presamples = float(digitizer.presamples)
     expected = presamples + cells.time.ravel() / digitizer.interval
     number = len(samples)
+    late = np.zeros(number, dtype=np.float32)
+    if trigger is not None:
+        late = np.repeat(np.asarray(trigger, dtype=np.float32), hits.counts)
     counts, state = np.empty(number, dtype=np.uint8), np.empty(number, dtype=np.uint8)
     # Not touched memory is not used: most channels have one pulse.
     values = np.empty((MAX_PULSES * number, 5), dtype=np.float32)
@@ -165,7 +173,8 @@ def fit_waveforms(
         waveform.noise.ravel(),
         float(waveform.saturation),
         float(waveform.shape_error),
-        np.clip(expected, table.first, table.last),
+        expected,
+        late / np.float32(digitizer.interval),
         digitizer.presamples - 1 if follow else 0,
         table,
         make_room(digitizer.samples),
@@ -182,7 +191,7 @@ def fit_waveforms(
     }
     interval = np.float32(digitizer.interval)
     columns["amplitude"] = values[:, 0].copy()
-    columns["time"] = (values[:, 1] - np.float32(presamples)) * interval
+    columns["time"] = (values[:, 1] - np.float32(presamples)) * interval - np.repeat(late, counts)
     columns["amplitude_error"] = values[:, 2].copy()
     columns["time_error"] = values[:, 3] * interval
     columns["chi2"] = values[:, 4].copy()
@@ -242,6 +251,7 @@ def _fit_channels(
     saturation: float,
     shape_error: float,
     expected: Array,
+    late: NDArray[np.float32],
     follow: int,
     table: PulseTable,
     room: Room,
@@ -286,7 +296,7 @@ def _fit_channels(
             sigma,
             saturation - max(even, odd),
             shape_error,
-            expected[cell],
+            min(max(expected[cell] + late[row], table.first), table.last),
             table,
             amplitudes,
             positions,

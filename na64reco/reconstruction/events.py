@@ -261,10 +261,12 @@ def _read(wanted: tuple[str, ...], events: Any, setup: Setup) -> _Inputs:
     if _needs_track(wanted) and _missing_branch("track.found", events, setup) is None:
         # Without tracks the shape of a shower is judged at its own position.
         collections |= {_TRACKER[t] for t in _technologies(setup)}
-    return _Inputs(
-        {name: read_scalar(events, name) for name in sorted(scalars)},
-        {name: read_pulses(events, name, _FIELDS[name]) for name in _FIELDS if name in collections},
-    )
+    hits = {
+        name: read_pulses(events, name, _FIELDS[name]) for name in _FIELDS if name in collections
+    }
+    if any("samples" in columns.columns for columns in hits.values()):
+        scalars.add("master_time")
+    return _Inputs({name: read_scalar(events, name) for name in sorted(scalars)}, hits)
 
 
 def _scalar_columns(wanted: tuple[str, ...], scalars: Columns) -> Columns:
@@ -315,8 +317,10 @@ def _detectors(
     wanted: tuple[str, ...], inputs: _Inputs, setup: Setup, conditions: Conditions
 ) -> Columns:
     groups = {group_of(n) for n in wanted}
+    master_time = inputs.scalars.get("master_time")
     hits = {
-        name: fit_samples(name, found, setup, conditions) for name, found in inputs.hits.items()
+        name: fit_samples(name, read, setup, conditions, master_time)
+        for name, read in inputs.hits.items()
     }
     found: Columns = {}
     if "quality" in groups:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from na64reco.calibration import WAVEFORM_FILE
 from na64reco.calorimeters import energy_errors, pulses_from_waveforms
 from na64reco.errors import ConditionsError, SetupError
@@ -45,8 +47,16 @@ def read_pulses(events: Any, collection: str, fields: tuple[str, ...]) -> Hits:
     return read_hits(events, collection, fields)
 
 
-def fit_samples(name: str, hits: Hits, setup: Setup, conditions: Conditions) -> Hits:
+def fit_samples(
+    name: str,
+    hits: Hits,
+    setup: Setup,
+    conditions: Conditions,
+    master_time: NDArray[np.floating[Any]] | None,
+) -> Hits:
     """Hits with amplitude and time, fitted to their samples where they have samples.
+
+    `master_time` of each event, ns, is needed for these only.
 
     Raises
     ------
@@ -75,7 +85,12 @@ def fit_samples(name: str, hits: Hits, setup: Setup, conditions: Conditions) -> 
             "`--calib FOLDER`."
         )
         raise ConditionsError(msg)
-    return pulses_from_waveforms(hits, _cells(name, conditions), waveform, digitizer, name=name)
+    assert master_time is not None
+    # In double precision: the difference is what counts.
+    trigger = master_time.astype(np.float64) - setup.trigger.master_time
+    return pulses_from_waveforms(
+        hits, _cells(name, conditions), waveform, digitizer, trigger=trigger, name=name
+    )
 
 
 def error_columns(

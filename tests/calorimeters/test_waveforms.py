@@ -208,6 +208,17 @@ def test_small_pulses_are_measured_at_the_expected_time(rng):
     assert result.hits["amplitude"][small].min() > 2.49 * error
 
 
+def test_times_are_relative_to_the_trigger_of_each_event(rng):
+    trigger, time = rng.normal(0, 3, 500), rng.uniform(-6, 6, 500)
+    samples = sampled(rng, (200.0, time + trigger))
+    hits = fit(samples, trigger=trigger).hits
+    assert (hits["time"] - time).std() < 0.2
+    # Small ones are looked for where the event has them.
+    small = sampled(rng, (4.0, trigger))
+    hits = fit(small, trigger=trigger).hits
+    assert hits["time"][hits["flags"] == AT_EXPECTED_TIME] == pytest.approx(0, abs=1e-4)
+
+
 def test_noise_alone_is_no_pulse(rng):
     result = fit(sampled(rng, (0.0, np.zeros(20_000))))
     # One-sided tail of the normal distribution above 2.5 sigma: 0.62 %

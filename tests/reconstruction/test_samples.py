@@ -11,7 +11,7 @@ import pytest
 from na64reco.calibration import load_conditions
 from na64reco.calorimeters import energy_errors, reconstruct_ecal
 from na64reco.errors import ConditionsError, SetupError
-from na64reco.events import EventBatch, EventWriter, Hits, open_events
+from na64reco.events import EventBatch, EventWriter, Hits, open_events, read_scalar
 from na64reco.reconstruction.samples import error_columns, fit_samples, read_pulses
 
 from ..calorimeters.toy_pulses import DIGITIZER, NOISE, TIMES, pulse, sampled, toy_waveform
@@ -40,7 +40,9 @@ def truth(conditions):
     second = np.where(rng.random(size) < 0.2, rng.exponential(300, size) + 20, 0.0)
     apart = rng.choice([-1, 1], size) * rng.uniform(25, 90, size)
     time = expected + late
-    samples = sampled(rng, (height, time), (second, time + apart))
+    trigger = rng.normal(0, 3, EVENTS)
+    clock = time + np.repeat(trigger, channels)
+    samples = sampled(rng, (height, clock), (second, clock + apart))
     section, ix, iy = (np.tile(i, EVENTS).astype(np.uint8) for i in index)
     hits = Hits(
         np.arange(EVENTS + 1) * channels,
@@ -49,6 +51,7 @@ def truth(conditions):
     scale = np.tile(conditions.ecal.scale.ravel(), EVENTS)
     return SimpleNamespace(
         hits=hits,
+        trigger=trigger,
         inside=(height * scale).reshape(EVENTS, -1).sum(axis=1),
         outside=(second * scale).reshape(EVENTS, -1).sum(axis=1),
         second=second,
@@ -56,14 +59,14 @@ def truth(conditions):
 
 
 @pytest.fixture(scope="module")
-def events(truth, tmp_path_factory):
+def events(truth, setup, tmp_path_factory):
     path = tmp_path_factory.mktemp("samples") / "samples.root"
     scalars = {
         "run": np.full(EVENTS, RUN, dtype=np.uint32),
         "spill": np.ones(EVENTS, dtype=np.uint32),
         "event": np.arange(EVENTS, dtype=np.uint64),
         "trigger": np.ones(EVENTS, dtype=np.uint32),
-        "master_time": np.full(EVENTS, 100, dtype=np.float32),
+        "master_time": (setup.trigger.master_time + truth.trigger).astype(np.float32),
     }
     fields = {"ECAL": tuple(truth.hits.columns)}
     with EventWriter(path, collections=fields, scalars=tuple(scalars)) as writer:
@@ -73,13 +76,13 @@ def events(truth, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def digital(setup):
-    return SimpleNamespace(name=setup.name, digitizer=DIGITIZER)
+    return SimpleNamespace(name=setup.name, digitizer=DIGITIZER, trigger=setup.trigger)
 
 
 def test_energies_from_a_file_with_samples(events, truth, setup, digital, conditions):
     hits = read_pulses(events, "ECAL", ("section", "ix", "iy", "amplitude", "time"))
     assert set(hits.columns) == {"section", "ix", "iy", "samples"}
-    pulses = fit_samples("ECAL", hits, digital, conditions)
+    pulses = fit_samples("ECAL", hits, digital, conditions, read_scalar(events, "master_time"))
     found = reconstruct_ecal(pulses, setup, conditions)
     wanted = ("ecal.energy_error", "ecal.energy_out_error")
     errors = error_columns(wanted, {"ECAL": pulses}, conditions)
@@ -93,7 +96,7 @@ def test_energies_from_a_file_with_samples(events, truth, setup, digital, condit
         assert np.mean(abs(pulls) > 5) < 0.02
 
 
-def test_errors_of_single_pulses_in_closed_form(setup, conditions):
+def test_errors_of_single_pulses_in_closed_form(digital, conditions):
     """A single pulse of free height and time has the error sigma (D D / det)^(1/2)."""
     rng = np.random.default_rng(5)
     index = {"section": 1, "ix": 2, "iy": 3}
@@ -105,7 +108,8 @@ def test_errors_of_single_pulses_in_closed_form(setup, conditions):
             "samples": sampled(rng, (500.0, np.full(100, expected))),
         },
     )
-    pulses = fit_samples("ECAL", hits, SimpleNamespace(digitizer=DIGITIZER), conditions)
+    on_time = np.full(100, digital.trigger.master_time)
+    pulses = fit_samples("ECAL", hits, digital, conditions, on_time)
     inside, outside = energy_errors(pulses, conditions.ecal)
     height = pulse(TIMES - expected)
     slope = (pulse(TIMES - expected + 0.01) - pulse(TIMES - expected - 0.01)) / 0.02
@@ -117,7 +121,7 @@ def test_errors_of_single_pulses_in_closed_form(setup, conditions):
 
 def test_hits_without_samples_stay_as_they_are(digital, conditions):
     hits = Hits(np.array([0, 1]), {"amplitude": np.ones(1), "time": np.zeros(1)})
-    assert fit_samples("SRD", hits, digital, conditions) is hits
+    assert fit_samples("SRD", hits, digital, conditions, None) is hits
 
 
 def test_what_is_missing_is_named(truth, digital, conditions):
@@ -126,8 +130,8 @@ def test_what_is_missing_is_named(truth, digital, conditions):
     with pytest.raises(
         SetupError, match=r"waveforms \(ECAL_samples\), but the setup 2022-electron"
     ):
-        fit_samples("ECAL", part, without, conditions)
+        fit_samples("ECAL", part, without, conditions, None)
     bare = replace(conditions, waveform={})
     message = r"no pulse shape and pedestals of ECAL: waveform\.txt is missing.*--only waveform"
     with pytest.raises(ConditionsError, match=message):
-        fit_samples("ECAL", part, digital, bare)
+        fit_samples("ECAL", part, digital, bare, None)
