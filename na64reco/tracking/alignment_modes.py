@@ -147,7 +147,9 @@ def solve(
     system[size:, :size] = constraints.T * unit
     right = np.concatenate((vector * scale, -unit * constraints.T @ (so_far / scale)))
     inverse = np.linalg.inv(system)
+    # Rounding makes variances of what is held a little less than 0.
     covariance = inverse[:size, :size]
+    np.fill_diagonal(covariance, np.maximum(np.diag(covariance), 0.0))
     candidates = [(name, _unit(mode / scale)) for name, mode in _without_hits(matrix, names)]
     candidates += [(name, _unit(mode / scale)) for name, mode in known if mode.any()]
     modes: list[Mode] = []
