@@ -39,7 +39,7 @@ STOP: Final = 3
 
 _SLOPE_OF_BEAM: Final = 0.01  # largest before the magnets; analyses cut at 3 mrad
 _SLOPE_OF_OTHERS: Final = 0.1  # a particle behind the target may go anywhere the magnets let it
-_NEARLY: Final = 0.2  # sine of the largest angle at which a plane still belongs to a view
+_NEARLY: Final = 0.1  # sine of the largest angle at which a plane still belongs to a view
 
 
 class View(NamedTuple):
@@ -135,7 +135,9 @@ def _view(
     centres: NDArray[np.float64],
     middle: float,
 ) -> View:
-    columns = np.array([c for c, p in enumerate(chosen) if abs(component[p]) > 1 - _NEARLY**2])
+    columns = np.array(
+        [c for c, p in enumerate(chosen) if abs(component[p]) > math.sqrt(1 - _NEARLY**2)]
+    )
     columns = columns.astype(np.int64)
     index = chosen[columns]
     scale = 1 / component[index]
