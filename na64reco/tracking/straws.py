@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
@@ -26,7 +26,6 @@ __all__ = [
     "StrawHits",
     "count_straws",
     "drift_distance",
-    "fit_rt",
     "layer_conditions",
     "straw_hits",
 ]
@@ -37,10 +36,6 @@ _MARGIN: Final = 10.0
 """ns before t0 and after the longest drift that still count as in time: a track at the wire drifts
 not at all, and the resolution of straw and trigger puts half of its hits before t0. Three times
 3 ns each, assumed."""
-
-_ITERATIONS: Final = 8
-_OUTLIER: Final = 4.0  # standard deviations
-_HITS_PER_COEFFICIENT: Final = 10
 
 
 @dataclass(frozen=True)
@@ -176,57 +171,8 @@ def drift_distance(
     for k in range(rt.shape[-1] - 1, -1, -1):
         slope = slope * inside + total
         total = total * inside + rt[..., k]
-    return total + slope * (s - inside)
-
-
-def fit_rt(
-    time: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    *,
-    t0: float,
-    time_max: float,
-    degree: int = 3,
-    track_error: float = 0.0,
-) -> tuple[float, ...]:
-    """r-t relation of a layer from tracks that were measured without it: `StrawConditions.rt`.
-
-    A least-squares polynomial of ``degree`` in (t - t0) / time_max through |offset|, repeated
-    without what is more than four robust standard deviations off (other particles, delta rays).
-    Near the wire an error of the track never makes |offset| smaller than 0: times at which the
-    distance would be below twice ``track_error`` are left out (by time, which does not bias).
-
-    Parameters
-    ----------
-    time
-        Drift times, ns; shape (hits,).
-    offset
-        Track at the layer less wire, mm; shape (hits,).
-
-    Raises
-    ------
-    ConditionsError
-        Where there are fewer than ten hits per coefficient within [t0, t0 + time_max].
-    """
-    s = (np.asarray(time, np.float64) - t0) / time_max
-    r = np.abs(np.asarray(offset, np.float64))
-    good = np.isfinite(s) & np.isfinite(r) & (s >= 0) & (s <= 1)
-    s, r = s[good], r[good]
-    used = np.ones(len(s), np.bool_)
-    rt: NDArray[np.floating[Any]] = np.zeros(degree + 1)
-    for _ in range(_ITERATIONS):
-        if np.count_nonzero(used) < _HITS_PER_COEFFICIENT * (degree + 1):
-            msg = (
-                f"r-t relation: {np.count_nonzero(used)} usable hits within {t0} and "
-                f"{t0 + time_max} ns; a polynomial of degree {degree} needs "
-                f"{_HITS_PER_COEFFICIENT * (degree + 1)}: take more events or a lower degree"
-            )
-            raise ConditionsError(msg)
-        rt = np.polynomial.polynomial.polyfit(s[used], r[used], degree)
-        expected = np.polynomial.polynomial.polyval(s, rt)
-        off = np.abs(r - expected)
-        far = expected > 2 * track_error
-        used = far & (off <= _OUTLIER * 1.4826 * np.median(off[used]) + 1e-9)
-    return tuple(float(c) for c in rt)
+    distance: NDArray[np.float64] = total + slope * (s - inside)
+    return distance
 
 
 def straw_hits(hits: Hits, setup: Setup, conditions: Conditions) -> StrawHits:

@@ -15,7 +15,6 @@ from na64reco.tracking.clusters import find_clusters
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
 from na64reco.tracking.straw_sides import BLIND
-from na64reco.tracking.straws import fit_rt
 
 from .muon_toy import closed_form
 
@@ -213,22 +212,3 @@ def test_tracks_with_straws(setup, conditions, sample, without):
     x = columns["track.x_ecal"] - (truth.ecal[:, 0] - setup.ecal.x)
     assert core(x / columns["track.x_ecal_error"]) == pytest.approx(1.0, abs=0.05)
     assert (columns["track.candidates"] == 1).mean() > 0.99
-
-
-def test_rt_from_residuals():
-    random = np.random.default_rng(53)
-    true = (0.05, 4.0, -1.6, 0.5)
-    s = random.random(20_000)
-    r = np.polynomial.polynomial.polyval(s, true)
-    offset = r * random.choice([-1, 1], len(s)) + 0.15 * random.normal(size=len(s))
-    offset[:1000] = random.uniform(-3, 3, 1000)  # other particles
-    offset[-3:] = np.nan
-    rt = fit_rt(T0 + T_MAX * s, offset, t0=T0, time_max=T_MAX, degree=3, track_error=0.15)
-    where = np.linspace(0.1, 1, 19)
-    found = np.polynomial.polynomial.polyval(where, rt)
-    np.testing.assert_allclose(found, np.polynomial.polynomial.polyval(where, true), atol=0.02)
-
-
-def test_rt_needs_hits():
-    with pytest.raises(ConditionsError, match="39 usable hits within"):
-        fit_rt(np.full(39, 30.0), np.ones(39), t0=T0, time_max=T_MAX)
