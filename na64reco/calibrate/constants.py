@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import na64reco
-from na64reco.calibration import LAST_RUN, Block, file_formats, read_sdc, write_sdc
+from na64reco.calibration import (
+    LAST_RUN,
+    WAVEFORM_FILE,
+    Block,
+    file_formats,
+    read_sdc,
+    write_sdc,
+)
 from na64reco.errors import ConditionsError
 
 if TYPE_CHECKING:
@@ -86,8 +93,10 @@ def write_constants(
     )
     copies = {
         other: (task.source / other).read_text(encoding="utf-8")
-        for other in formats
-        if other != name and not (task.out / other).exists()
+        for other in (*formats, WAVEFORM_FILE)
+        if other != name
+        and not (task.out / other).exists()
+        and (other != WAVEFORM_FILE or (task.source / other).exists())
     }
     write_sdc(
         target,
