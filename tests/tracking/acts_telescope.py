@@ -111,7 +111,10 @@ def make_telescope(*, both: bool, silicon: float = SILICON) -> Telescope:
         bad_spills=frozenset(), shower_profile={}, digest="",
     )  # fmt: skip
     planes = strip_planes(setup, conditions)
-    return Telescope(setup, planes, make_layout(setup, planes), both, silicon)
+    layout = make_layout(setup, planes)
+    # It would take the silicon for mylar; who wants losses says so to both fits.
+    layout = layout._replace(loss=0 * layout.loss)
+    return Telescope(setup, planes, layout, both, silicon)
 
 
 def make_tracks(

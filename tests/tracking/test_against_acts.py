@@ -80,7 +80,7 @@ def test_energy_loss_is_that_of_acts(tools):
     _, measured, guesses = make_tracks(telescope, toy, 1000, momentum)
     acts = [acts_fit(telescope, measured, guesses, energy_loss=on) for on in (False, True)]
     one = layer_loss(silicon / SILICON_X0, momentum, "muon", substance="silicon")
-    layout = telescope.layout  # knows of radiation lengths only, and takes them for mylar
+    layout = telescope.layout
     loss = np.where(layout.kind[:, None] == SCATTERER, (one.mean, one.sigma**2), 0.0)
     ours = [
         fit_tracks(measured, guesses, telescope.planes, layout._replace(loss=values))
