@@ -277,7 +277,7 @@ def _outside_planes(name: str, hits: Hits, setup: Setup, report: Any) -> Iterato
     channels, layers = limits[:, :256], limits[:, 256]
     for station in stations.values():
         planes = [PROJECTIONS.index(p) for p in station.projections]
-        channels[station.number, planes if name != "BMS" else 0] = station.channels
+        channels[station.number, planes if name != "BMS" else 0] = station.readout_channels
         layers[station.number] = station.layers
     if "station" not in hits.columns or _planes_exist(name, hits, limits):
         return
@@ -298,7 +298,9 @@ def _outside_planes(name: str, hits: Hits, setup: Setup, report: Any) -> Iterato
             return
         channel = hits.columns.get(_CHANNEL[name])
         if channel is not None and not (channel < available).all():
-            listed = ", ".join(f"0 to {s.channels - 1} ({label})" for label, s in stations.items())
+            listed = ", ".join(
+                f"0 to {s.readout_channels - 1} ({label})" for label, s in stations.items()
+            )
             yield report(_CHANNEL[name], channel >= available, listed)
     if "layer" in hits.columns and not (hits["layer"] < layers[number]).all():
         listed = ", ".join(f"0 to {s.layers - 1} ({label})" for label, s in stations.items())

@@ -103,7 +103,10 @@ class Station(Part):
     channels: Annotated[int, Field(gt=0, le=65535)]
     """Strips or wires per layer."""
     multiplexing: Annotated[int, Field(ge=1, le=16)] = 1
-    """Strips on each readout channel; above 1, hits hold channels (see `channel_of_strip`)."""
+    """Strips on each readout channel. Above 1, `MM_strip` of a hit file holds the channel of the
+    electronics, 0 to `readout_channels` - 1, with the charge of all its strips, as it is written
+    to disk; which strips were hit is for the reconstruction to find. At 1 it holds the strip: the
+    setting of files in which somebody else has resolved the channels."""
     multiplexing_step: Annotated[int, Field(ge=1)] = 6
     """m of `channel_of_strip`."""
     pitch: Positive
@@ -138,6 +141,11 @@ class Station(Part):
         return self
 
     @property
+    def readout_channels(self) -> int:
+        """Strips, wires, slabs or, where strips share them, channels that hits are numbered by."""
+        return self.channels // self.multiplexing
+
+    @property
     def channel_of_strip(self) -> NDArray[np.int64]:
         """Readout channel of each strip, shape (channels,); themselves without multiplexing.
 
@@ -147,7 +155,7 @@ class Station(Part):
         strips. That every station follows this rule, with this m, is assumed.
         """
         strip = np.arange(self.channels, dtype=np.int64)
-        n = self.channels // self.multiplexing
+        n = self.readout_channels
         return (strip * (strip // n * self.multiplexing_step + 1)) % n
 
     @property

@@ -183,3 +183,19 @@ def test_needed_branches(written):
     assert "'ECAL_samples'. Did you mean" in text
     assert "'BMS_time'" in text
     assert len([line for line in text.splitlines() if line.startswith("  '")]) == 3
+
+
+def test_multiplexed_strips_are_numbered_by_channel(tmp_path, batch):
+    """Five strips to a channel: 64 channels of 320 strips."""
+    stations = {
+        n: s.model_copy(update={"multiplexing": 5}) if s.technology == "mm" else s
+        for n, s in SETUP.stations.items()
+    }
+    setup = SETUP.model_copy(update={"stations": stations})
+    hits = batch.collections["MM"]
+    folded = Hits(hits.offsets, hits.columns | {"strip": hits["strip"] % np.uint16(64)})
+    good = EventBatch(batch.scalars, batch.collections | {"MM": folded})
+    check_events(open_events(write(tmp_path / "good.root", good)), setup)
+    bad = write(tmp_path / "bad.root", changed(good, "MM_strip", 0, 64))
+    with pytest.raises(DataError, match=r"MM_strip.*0 to 63 \(MM1\)"):
+        check_events(open_events(bad), setup)
