@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from na64reco.events.columns import Hits
 from na64reco.setup import Setup, load_setup
 from na64reco.simulation.detector import Detector, load_detector
 from na64reco.simulation.generate import simulate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AXES = {
     "ECAL": ("section", "ix", "iy"),
