@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from na64reco.constants import ALPHA, ELECTRON_MASS, SYNCHROTRON_CRITICAL
+from na64reco.constants import ALPHA, ELECTRON_MASS
+from na64reco.tracking.field import SYNCHROTRON_CRITICAL
 
 if TYPE_CHECKING:
     from na64reco.setup import Setup
