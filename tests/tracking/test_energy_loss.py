@@ -74,7 +74,7 @@ def test_no_bias_with_losses(tools, particle, momentum):
     np.testing.assert_allclose(width(found), 1.0, atol=0.03)
     np.testing.assert_allclose(found[:, :4].std(axis=0), 1.0, atol=0.05)
     np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=0.04)
-    # At 20 GeV one electron in 500 knocks off another of more than 1 % of its energy.
+    # At 20 GeV two in 10,000 knock off an electron of more than 1 % of their energy.
     assert found[:, 4].std() == pytest.approx(1.0, abs=0.07 if momentum == 20.0 else 0.05)
     behind = pulls(fits.last, fits.last_covariance, last)[:, :4]
     np.testing.assert_allclose(behind.std(axis=0), 1.0, atol=0.05)
