@@ -135,7 +135,7 @@ def read_electrons(
     tracked = use_tracks
     for part in read_parts(task, tally):
         chosen = _of_beam_trigger(part, task)
-        hits = part.hits("ECAL", FIELDS).select(chosen)
+        hits = part.pulses("ECAL", FIELDS).select(chosen)
         cells = cell_energies(hits, raw, ecal.shape).in_time
         amplitude = cells.reshape(len(cells), -1)
         run, spill = np.full(len(chosen), part.run), part.scalar("spill")[chosen].astype(np.int64)
@@ -210,7 +210,7 @@ def _times(task: Task) -> tuple[TimeFit, Conditions]:
     axes = ("section", "ix", "iy")
     for part in read_parts(task, Tally()):
         conditions = conditions or part.conditions
-        hits = part.hits("ECAL", FIELDS).select(_of_beam_trigger(part, task)[:left])
+        hits = part.pulses("ECAL", FIELDS).select(_of_beam_trigger(part, task)[:left])
         channels.append(channel_index(hits, task.setup.ecal.shape, axes).astype(np.int32))
         times.append(hits["time"])
         left -= len(hits)

@@ -222,7 +222,7 @@ def _read(task: Task, channels: Channels, tally: Tally) -> tuple[_Pulses, Condit
             )
             raise DataError(msg)
         first = first or part.conditions
-        hits = part.hits(channels.collection, (*channels.axes, "amplitude", "time"))
+        hits = part.pulses(channels.collection, (*channels.axes, "amplitude", "time"))
         known = part.conditions.drift.get(channels.collection)
         values = hits["amplitude"].astype(np.float64)
         if known is not None:

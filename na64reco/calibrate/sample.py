@@ -14,6 +14,7 @@ from na64reco.events import has_collection, has_field, has_scalar, open_events, 
 from na64reco.events import read_scalar as _read_scalar
 from na64reco.events.schema import TREE
 from na64reco.reconstruction import reconstruct_columns
+from na64reco.reconstruction.samples import fit_samples, read_pulses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,6 +60,15 @@ class Part:
     def hits(self, collection: str, fields: Sequence[str]) -> Hits:
         """Of the good events; errors as `read_hits`."""
         hits = read_hits(self._events, collection, tuple(fields))
+        return hits if self._all else hits.select(self._chosen)
+
+    def pulses(self, collection: str, fields: Sequence[str]) -> Hits:
+        """As `hits`, with amplitudes and times fitted to the samples where there are samples."""
+        if not self.has_samples(collection):
+            return self.hits(collection, fields)
+        read = read_pulses(self._events, collection, tuple(fields))
+        times = _read_scalar(self._events, "master_time")
+        hits = fit_samples(collection, read, self.setup, self.conditions, times)
         return hits if self._all else hits.select(self._chosen)
 
     def scalar(self, name: str) -> NDArray[Any]:

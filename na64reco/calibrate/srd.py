@@ -156,7 +156,7 @@ def _read(task: Task, tally: Tally) -> tuple[_Flat, _Flat | None, Conditions | N
             ("Counter", "id", 16, counters),
         ):
             if part.has(name):
-                hits = part.hits(name, (axis, "amplitude", "time"))
+                hits = part.pulses(name, (axis, "amplitude", "time"))
                 into.append(
                     (
                         channel_index(hits, (size,), (axis,)),

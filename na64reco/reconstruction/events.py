@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import awkward as ak
 import numpy as np
 
-from na64reco.calibration import load_conditions
+from na64reco.calibration import DRIFT_FILE, load_conditions
 from na64reco.calorimeters import beam_modules, reconstruct_ecal, reconstruct_hcal
+from na64reco.calorimeters.cells import apply_drift
 from na64reco.counters import reconstruct_counters, reconstruct_srd, reconstruct_veto
 from na64reco.errors import FileFormatError, SelectionError, SetupError, did_you_mean
 from na64reco.events import TRIGGER_BITS, has_collection, has_field, has_scalar, read_scalar
@@ -20,11 +22,11 @@ from na64reco.reconstruction.samples import (
     fit_samples,
     read_pulses,
 )
+from na64reco.resources import shipped_folder
 from na64reco.tracking import reconstruct_tracks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -134,7 +136,7 @@ def reconstruct_columns(
         If no conditions cover a run.
     """
     wanted = _wanted(columns, events, setup)
-    inputs = _read(wanted, events, setup)
+    inputs = _read(wanted, events, setup, drift=_drifts(setup, conditions, calib))
     found = _scalar_columns(wanted, inputs.scalars)
     detectors = tuple(n for n in wanted if n not in found)
     if detectors:
@@ -247,7 +249,15 @@ def _needs_track(wanted: Iterable[str]) -> bool:
     return any(group_of(n) == "track" or n == "ecal.chi2" for n in wanted)
 
 
-def _read(wanted: tuple[str, ...], events: Any, setup: Setup) -> _Inputs:
+def _drifts(setup: Setup, conditions: Conditions | None, calib: Path | str | None) -> bool:
+    """Whether gains drift: only then it matters when in a run an event was."""
+    if conditions is not None:
+        return bool(conditions.drift)
+    folder = shipped_folder("calib") / setup.name if calib is None else Path(calib)
+    return (folder / DRIFT_FILE).exists()
+
+
+def _read(wanted: tuple[str, ...], events: Any, setup: Setup, *, drift: bool) -> _Inputs:
     groups = {group_of(n) for n in wanted}
     scalars = {n for n in wanted if n in _SCALARS}
     scalars |= {f"MC_{n.partition('.')[2]}" for n in wanted if group_of(n) == "mc"}
@@ -266,6 +276,10 @@ def _read(wanted: tuple[str, ...], events: Any, setup: Setup) -> _Inputs:
     }
     if any("samples" in columns.columns for columns in hits.values()):
         scalars.add("master_time")
+    if drift and hits:
+        scalars |= {"run", "spill"}
+        if has_scalar(events, "spill_time"):
+            scalars.add("spill_time")
     return _Inputs({name: read_scalar(events, name) for name in sorted(scalars)}, hits)
 
 
@@ -322,6 +336,10 @@ def _detectors(
         name: fit_samples(name, read, setup, conditions, master_time)
         for name, read in inputs.hits.items()
     }
+    for name in set(conditions.drift) & set(hits):
+        run, spill = inputs.scalars["run"], inputs.scalars["spill"]
+        factors = conditions.drift[name].factors(run, spill, inputs.scalars.get("spill_time"))
+        hits[name] = apply_drift(hits[name], factors)
     found: Columns = {}
     if "quality" in groups:
         found["quality.good"] = _good(inputs.scalars, conditions)
