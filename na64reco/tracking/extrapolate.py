@@ -1,10 +1,10 @@
 """Tracks to the face of any detector, with covariance: SRD, ECAL, VETO, HCAL modules, counters.
 
-Straight lines outside the magnets, circles inside; each thin layer on the way scatters (Highland),
-forwards and backwards alike. A calorimeter on the way is a thick scatterer: two thin ones of half
-the variance each at its middle -+ length / sqrt(12) give the same variances and covariance of angle
-and place as the continuous material. What a particle loses in it is not taken off its momentum: a
-muon of 100 GeV leaves 0.5 GeV in the ECAL.
+Straight lines outside the magnets, circles or Runge-Kutta steps inside; each thin layer on the way
+scatters (Highland), forwards and backwards alike. A calorimeter on the way is a thick scatterer:
+two thin ones of half the variance each at its middle -+ length / sqrt(12) give the same variances
+and covariance of angle and place as the continuous material. What a particle loses in it is not
+taken off its momentum: a muon of 100 GeV leaves 0.5 GeV in the ECAL.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ import numpy as np
 from numba import njit
 
 from na64reco.errors import SetupError, did_you_mean
-from na64reco.tracking.field import cross_dipole, dipoles
+from na64reco.tracking.field import cross_dipole, dipoles, magnet_field
 from na64reco.tracking.layout import highland
+from na64reco.tracking.runge_kutta import transport
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from na64reco.setup import Setup
     from na64reco.setup.model import Calorimeter
-    from na64reco.tracking.field import Dipoles
+    from na64reco.tracking.field import Dipoles, Field
 
 __all__ = ["Face", "Impact", "cell_of", "extrapolate", "faces"]
 
@@ -104,8 +105,9 @@ def extrapolate(
 ) -> Impact:
     """Follow tracks from z to a detector's face, forwards or backwards.
 
-    `Fits.last` is for what stands behind the last plane, `Fits.first` for what stands in front of
-    the first one; between them, both know less than the hits do.
+    Where they leave the map of a magnet, or turn back in it, the result is NaN. `Fits.last` is for
+    what stands behind the last plane, `Fits.first` for what stands in front of the first one;
+    between them, both know less than the hits do.
 
     Parameters
     ----------
@@ -134,10 +136,14 @@ def extrapolate(
     to = known[face]
     moved = np.array(states, np.float64, ndmin=2)
     cov = np.array(covariances, np.float64, ndmin=3)
-    magnets = dipoles(setup.magnets.values(), particle=setup.beam.particle)
+    particle = setup.beam.particle
+    field = None
+    if any(m.map or m.ramp for m in setup.magnets.values()):
+        field = magnet_field(setup.magnets.values(), particle=particle)
+    magnets = dipoles(setup.magnets.values() if field is None else (), particle=particle)
     here = z
     for there, angle, magnet in _elements(setup, magnets, z, to.z):
-        _drift(moved, cov, there - here)
+        _drift(moved, cov, here, there, field)
         here = there
         if magnet >= 0:
             lo, hi = magnets.start[magnet], magnets.end[magnet]
@@ -146,7 +152,7 @@ def extrapolate(
             here = end
         else:
             _scatter(moved, cov, angle, -1.0 if last_hit < there < z else 1.0)
-    _drift(moved, cov, to.z - here)
+    _drift(moved, cov, here, to.z, field)
     return _impact(moved, cov, to)
 
 
@@ -209,7 +215,19 @@ def _elements(
     return sorted(found, key=lambda e: e[0], reverse=not forwards)
 
 
-def _drift(states: NDArray[np.float64], cov: NDArray[np.float64], step: float) -> None:
+def _drift(
+    states: NDArray[np.float64],
+    cov: NDArray[np.float64],
+    here: float,
+    there: float,
+    field: Field | None,
+) -> None:
+    if field is not None:
+        moved = transport(states, here, there, field)
+        states[:] = moved.states
+        cov[:] = moved.jacobians @ cov @ moved.jacobians.transpose(0, 2, 1)
+        return
+    step = there - here
     states[:, :2] += step * states[:, 2:4]
     cov[:, :2, :] += step * cov[:, 2:4, :]
     cov[:, :, :2] += step * cov[:, :, 2:4]

@@ -8,6 +8,8 @@ import pytest
 from na64reco.errors import SetupError
 from na64reco.setup import load_setup
 from na64reco.tracking.extrapolate import cell_of, extrapolate, faces
+from na64reco.tracking.field import magnet_field
+from na64reco.tracking.propagation import propagate
 
 C = 0.299792458e-3  # GeV/c per T mm
 SETUP = load_setup("2022-electron")
@@ -77,25 +79,69 @@ def test_pulls_behind_the_magnets(face):
 
 def test_backwards_through_both_magnets():
     """From behind the magnets to the first plane: a circle of 7 T m, in vacuum."""
-    vacuum = SETUP.model_copy(
-        update={
-            "passive": {},
-            "counters": {},
-            "stations": {
-                k: s.model_copy(update={"thickness_x0": 0.0}) for k, s in SETUP.stations.items()
-            },
-            "beam": SETUP.beam.model_copy(update={"particle": "muon"}),
-        }
-    )
     z = 13000.0
     state = np.array([[SETUP.beam_x(z), 0.0, SETUP.beam_slope(z), 0.0, -0.01]])
     covariance = np.diag([0.0, 0.0, 0.0, 0.0, 1e-4**2])[None]
-    found = extrapolate(state, covariance, z, "MM1", vacuum)
+    found = extrapolate(state, covariance, z, "MM1", vacuum())
     assert found.x[0] == pytest.approx(0.0, abs=1e-3)
     assert found.states[0, 2] == pytest.approx(0.0, abs=1e-7)
     # 1 % of the bend (sine 0.0209855 at the lever arm of 16.6 m about the magnets' centres).
     lever = C * 1.75 * 2000 * ((13000 - 1100) + (13000 + 1100) - 2 * (13000 + 3605))
     assert found.x_error[0] == pytest.approx(abs(lever) * 1e-4, rel=0.01)
+
+
+def vacuum(**magnet):
+    """The setup without material, for a particle that does not radiate."""
+    empty = {k: s.model_copy(update={"thickness_x0": 0.0}) for k, s in SETUP.stations.items()}
+    return SETUP.model_copy(
+        update={
+            "passive": {},
+            "counters": {},
+            "stations": empty,
+            "magnets": {k: m.model_copy(update=magnet) for k, m in SETUP.magnets.items()},
+            "beam": SETUP.beam.model_copy(update={"particle": "muon"}),
+        }
+    )
+
+
+@pytest.mark.parametrize("ramp", [0.0, 300.0])
+def test_through_edges_as_the_propagation_which_agrees_with_acts(ramp):
+    """States, and covariances by differences of states."""
+    setup = vacuum(ramp=ramp)
+    field = magnet_field(setup.magnets.values())
+    z = faces(setup)["ecal"].z
+    state = np.array([3.0, -4.0, 1e-3, -2e-3, -0.02])
+    rng = np.random.default_rng(1)
+    factor = np.diag([0.1, 0.1, 1e-4, 1e-4, 1e-4]) @ rng.normal(size=(5, 5))
+    found = extrapolate(state[None], (factor @ factor.T)[None], -3600.0, "ecal", setup)
+    moved = propagate(state[None], -3600.0, z, field)
+    np.testing.assert_allclose(found.states, moved, rtol=1e-9)
+    steps = np.diag([1e-3, 1e-3, 1e-6, 1e-6, 1e-6])
+    up, down = (propagate(state + sign * steps, -3600.0, z, field) for sign in (1, -1))
+    jacobian = (up - down).T / (2 * np.diag(steps))
+    expected = jacobian @ factor @ factor.T @ jacobian.T
+    scale = np.sqrt(np.diag(expected))
+    np.testing.assert_allclose(
+        found.covariances[0] / np.outer(scale, scale), expected / np.outer(scale, scale), atol=1e-5
+    )
+    back = extrapolate(found.states, found.covariances, z, "MM2", setup)
+    assert back.x[0] == pytest.approx(3.0 + 400 * 1e-3, abs=1e-6)
+
+
+def test_beyond_a_field_map_there_is_nothing(tmp_path):
+    path = tmp_path / "map.txt"
+    rows = ["x[mm] y[mm] z[mm] Bx[T] By[T] Bz[T]"]
+    rows += [
+        f"{x} {y} {z} 0 1 0" for x in (-50, 50) for y in (-50, 50) for z in range(-1000, 1001, 100)
+    ]
+    path.write_text("\n".join(rows))
+    setup = vacuum(map=str(path), scale=1.75)
+    states = np.array([[0.0, 0, 0, 0, -0.01], [60.0, 0, 0, 0, -0.01]])
+    found = extrapolate(states, np.zeros((2, 5, 5)), -3600.0, "ecal", setup)
+    assert np.isfinite(found.states[0]).all()
+    assert found.inside.tolist() == [True, False]
+    assert np.isnan(found.states[1]).all()
+    assert np.isnan(found.x_error[1])
 
 
 def test_a_face_that_is_turned():
