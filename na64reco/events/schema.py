@@ -1,6 +1,16 @@
 """The hit-file schema as data: every scalar, collection and field with type, unit and meaning.
 
 Amplitudes are pedestal-subtracted ADC counts, times ns relative to `master_time`.
+
+Waveforms are raw ADC counts, pedestal included. Sample k is taken (k - presamples) * 12.5 ns after
+the trigger's nominal time; the trigger itself was at master_time - (its nominal value), both from
+the setup (`Digitizer`, `Trigger.master_time`). A time relative to `master_time` is therefore
+
+    t(k) = (k - presamples) * 12.5 ns - (master_time - nominal)
+
+which differs from event to event by the phase of the trigger in the sampling clock. Which instant
+of a pulse is its time, maximum or half height, is a matter of calibration: time offsets of channels
+take it up. Even and odd samples have pedestals of their own.
 """
 
 from __future__ import annotations

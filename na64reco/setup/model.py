@@ -31,6 +31,7 @@ __all__ = [
     "Beam",
     "Calorimeter",
     "Counter",
+    "Digitizer",
     "Magnet",
     "Passive",
     "Sampling",
@@ -260,6 +261,25 @@ class Veto(Part):
     """Energy of a minimum-ionising particle at each photomultiplier, GeV."""
 
 
+class Digitizer(Part):
+    """How waveforms (`NAME_samples`) of calorimeters and counters are sampled.
+
+    Sample k is taken at t = (k - presamples) * interval on a clock on which the trigger is at
+    `master_time` - `Trigger.master_time`: relative to master_time, as hits have their times, it is
+    the sample of (k - presamples) * interval - (master_time - `Trigger.master_time`).
+    Two ADCs take turns: the pedestals of even and odd k differ.
+    """
+
+    interval: Positive = 12.5
+    """ns; the MSADC of COMPASS and NA64 samples at 80 MHz by two ADCs of 40 MHz."""
+    samples: Annotated[int, Field(gt=0)] = 32
+    presamples: Annotated[int, Field(ge=0)] = 8
+    """Samples before the trigger's nominal time, assumed: 100 ns, the mean of master_time."""
+    bits: Annotated[int, Field(gt=0, le=16)] = 14
+    """The largest value is 2**bits - 1. Assumed: 14, so that the samples of all detectors have the
+    scale of the amplitudes in hit files. 12 (as the MSADC has) leave the ECAL a quarter of it."""
+
+
 class Setup(Part):
     """One run period's detector, as read from its YAML file."""
 
@@ -280,6 +300,8 @@ class Setup(Part):
     veto: Veto | None = None
     hcal: Calorimeter
     vhcal: Calorimeter | None = None
+    digitizer: Digitizer | None = Field(default_factory=Digitizer)
+    """None: there are no waveforms."""
 
     @model_validator(mode="after")
     def _check(self) -> Setup:
