@@ -31,6 +31,7 @@ CLUSTER_WINDOW: Final = 3.0
 """The same for a cluster to count as in time. Its time is the better known the more strips it
 has, unless their times go together: the window suits both."""
 
+_STATIONS: Final = 256  # numbers of stations are uint8
 _TINY: Final = 1e-30  # ADC counts; no charge is no hit, whatever the minimum
 
 
@@ -44,6 +45,8 @@ class Clusters:
 
     planes: int
     """Number of planes."""
+    chamber: NDArray[np.int64]
+    """Shape (planes,): the same number for planes that share the charge of a particle."""
     offsets: NDArray[np.int64]
     """Shape (events * planes + 1,)."""
     position: NDArray[np.float64]
@@ -99,7 +102,8 @@ def find_clusters(
         raise ValueError(msg)
     events = len(mm) if mm is not None else len(gem) if gem is not None else 0
     result = _cluster(events, _flat(mm, events), _flat(gem, events), planes, max_gap)
-    return Clusters(len(planes.z), *result)
+    chamber = planes.technology * _STATIONS + planes.station
+    return Clusters(len(planes.z), chamber, *result)
 
 
 def count_in_time(clusters: Clusters, planes: Planes, technology: str) -> NDArray[np.int32]:

@@ -13,10 +13,14 @@ to end. Three passes, each on what the passes before left over:
 In y: at least one hit before and two behind, and no more than two missing, if such there are.
 Where only two planes stand behind the magnets, two hits there are enough from the first pass on,
 and one in y.
-Hits of planes between x and y (`stereo`) then join pairs of tracks in x and y, and count with the
-agreement in time in choosing the pairs.
-Candidates that share more than one hit in a view are the same particle: the one with more hits
-and the smaller chi2 stays.
+
+Of candidates that share hits, the one with more hits, better times and the smaller chi2 stays. One
+that has three hits of its own is another particle: two that are near each other in some planes
+have one cluster there (in x only after pass 2, so that a particle that a plane missed does not get
+the hit of another). Where one view has fewer tracks than the other, two are enough.
+
+Tracks in x and y are joined by times, charges (`pairing`) and the hits of planes between x and y
+(`stereo`).
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
@@ -29,13 +33,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
+from na64reco.tracking.pairing import charge_partners, pair_views, view_times
 from na64reco.tracking.segments import VALUES, seed_pairs
 from na64reco.tracking.stereo import attach_stereo
 from na64reco.tracking.views import (
     QP,
-    SCORE,
     START,
-    TAKEN,
+    WIDTH,
     T,
     bent_tracks,
     gather,
@@ -69,7 +73,8 @@ TOO_BUSY: Final = 5
 MAX_CANDIDATES: Final = 4
 """Fitted per event; more are counted."""
 _CAPACITY: Final = 256
-_TRIGGER_TIME: Final = 1.0  # ns, resolution of the counters that the master time is from
+_OWN: Final = 3
+"""Hits that a track must have which no other has, if it shares more than one."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,12 @@ def find_candidates(
             clusters.offsets,
             clusters.planes,
             clusters.position,
+            clusters.charge,
             clusters.time,
             clusters.time_error,
             clusters.in_time,
             layout,
+            charge_partners(x, y, clusters.chamber),
             seed_pairs(x.z, 0, x.upstream),
             seed_pairs(x.z, x.upstream, len(x.z)),
             seed_pairs(y.z, 0, len(y.z), split=y.upstream),
@@ -113,63 +120,9 @@ def find_candidates(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _view_times(n, hits, number, time, error, means, weights):  # type: ignore[no-untyped-def]
-    """Weighted mean time of the hits of each track in a view, and its weight."""
-    for k in range(n):
-        s = w = 0.0
-        for p in range(hits.shape[1]):
-            if hits[k, p] >= 0:
-                c = number[hits[k, p]]
-                weight = 1.0 / (error[c] * error[c])
-                s += weight * time[c]
-                w += weight
-        means[k] = s / w
-        weights[k] = w
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _pair(  # type: ignore[no-untyped-def]
-    n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights, crossed, n, pairs, times
-):
-    """Join tracks of the two views, ``n`` times: best sum of scores and agreement in time.
-
-    ``crossed``: score of the stereo planes by pair; empty where there are none.
-
-    Times must agree with each other and with the trigger. Each is taken once; where one view has
-    fewer tracks (one over the other), its tracks are then taken again.
-    """
-    x_left, y_left = n_x, n_y
-    for k in range(n):
-        best = np.inf
-        for i in range(n_x):
-            if x_left > 0 and x_values[i, TAKEN] > 0:
-                continue
-            for j in range(n_y):
-                if y_left > 0 and y_values[j, TAKEN] > 0:
-                    continue
-                weight = x_weights[i] + y_weights[j]
-                mean = (x_times[i] * x_weights[i] + y_times[j] * y_weights[j]) / weight
-                score = x_values[i, SCORE] + y_values[j, SCORE]
-                score += (x_times[i] - y_times[j]) ** 2 / (1 / x_weights[i] + 1 / y_weights[j])
-                score += mean**2 / (_TRIGGER_TIME**2 + 1 / weight)
-                if len(crossed) > 0:
-                    score += crossed[i, j]
-                if score < best:
-                    best = score
-                    pairs[k, 0], pairs[k, 1] = i, j
-                    times[k] = mean
-        if x_left > 0:
-            x_left -= 1
-        if y_left > 0:
-            y_left -= 1
-        x_values[pairs[k, 0], TAKEN] = 1.0
-        y_values[pairs[k, 1], TAKEN] = 1.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _find(  # type: ignore[no-untyped-def]
-    offsets, planes, cluster_position, cluster_time, time_error, in_time, layout,
-    pairs_up, pairs_down, pairs_y, max_candidates,
+    offsets, planes, cluster_position, cluster_charge, cluster_time, time_error, in_time, layout,
+    partners, pairs_up, pairs_down, pairs_y, max_candidates,
 ):  # fmt: skip
     vx, vy = layout.x, layout.y
     nx, ny = len(vx.z), len(vy.z)
@@ -186,14 +139,17 @@ def _find(  # type: ignore[no-untyped-def]
         largest = max(largest, offsets[(e + 1) * planes] - offsets[e * planes])
     x_start, y_start = np.zeros(nx + 1, np.int64), np.zeros(ny + 1, np.int64)
     x_position, y_position = np.empty(largest), np.empty(largest)
+    x_time, y_time = np.empty(largest), np.empty(largest)
+    x_weight, y_weight = np.empty(largest), np.empty(largest)
     x_number, y_number = np.empty(largest, np.int64), np.empty(largest, np.int64)
-    used = np.zeros(largest, np.bool_)
+    used_x, used_y = np.zeros(largest, np.bool_), np.zeros(largest, np.bool_)
+    nothing = np.zeros(largest, np.bool_)
     up_hits, up = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, VALUES))
     down_hits, down = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, VALUES))
     line_hits, lines = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, VALUES))
-    trial_hits, trial = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, TAKEN + 1))
-    x_hits, x_values = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, TAKEN + 1))
-    y_hits, y_values = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, TAKEN + 1))
+    trial_hits, trial = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, WIDTH))
+    x_hits, x_values = np.empty((_CAPACITY, nx), np.int64), np.empty((_CAPACITY, WIDTH))
+    y_hits, y_values = np.empty((_CAPACITY, ny), np.int64), np.empty((_CAPACITY, WIDTH))
     x_times, x_weights = np.empty(_CAPACITY), np.empty(_CAPACITY)
     y_times, y_weights = np.empty(_CAPACITY), np.empty(_CAPACITY)
     stereo = layout.stereo
@@ -213,66 +169,61 @@ def _find(  # type: ignore[no-untyped-def]
     for e in range(events):
         out_offsets[e + 1] = made
         n_hits_x = gather(
-            e,
-            x_plane,
-            x_origin,
-            x_scale,
-            offsets,
-            planes,
-            cluster_position,
-            in_time,
-            x_start,
-            x_position,
-            x_number,
-        )
+            e, x_plane, x_origin, x_scale, offsets, planes, cluster_position, cluster_time,
+            time_error, in_time, x_start, x_position, x_time, x_weight, x_number,
+        )  # fmt: skip
         n_hits_y = gather(
-            e,
-            y_plane,
-            y_origin,
-            y_scale,
-            offsets,
-            planes,
-            cluster_position,
-            in_time,
-            y_start,
-            y_position,
-            y_number,
-        )
+            e, y_plane, y_origin, y_scale, offsets, planes, cluster_position, cluster_time,
+            time_error, in_time, y_start, y_position, y_time, y_weight, y_number,
+        )  # fmt: skip
         if x_start[vx.upstream] == 0 or y_start[vy.upstream] == 0:
             reason[e] = NO_UPSTREAM
             continue
         if n_hits_x - x_start[vx.upstream] < 2 or n_hits_y - y_start[vy.upstream] < least_y:
             reason[e] = NO_DOWNSTREAM
             continue
-        used[:n_hits_x] = False
-        n_x, any_down, busy = bent_tracks(
-            x_start, x_position, used, x_z, x_sigma, vx.upstream, first_z,
-            layout.max_slope_in, layout.beam_slope, layout.bend, layout.field_centre, kink,
-            layout.kink, dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down,
-            trial_hits, trial, x_hits, x_values,
-        )  # fmt: skip
+        used_x[:n_hits_x] = False
+        used_y[:n_hits_y] = False
+        n_x = n_y = 0
+        any_down = busy = False
+        for attempt in range(2):
+            # Again for the view with fewer tracks: another particle may be near one there.
+            least_own = _OWN if attempt == 0 else _OWN - 1
+            if attempt == 0 or n_x < n_y:
+                room = _CAPACITY if attempt == 0 else n_y
+                n_x, any_down, busy = bent_tracks(
+                    x_start, x_position, x_time, x_weight, used_x, nothing, x_z, x_sigma,
+                    vx.upstream, first_z, layout.max_slope_in, layout.beam_slope, layout.bend,
+                    layout.field_centre, kink, layout.kink, dipoles, pairs_up, pairs_down,
+                    up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values,
+                    n_x, room, least_own,
+                )  # fmt: skip
+                if n_x == 0:
+                    break
+            if attempt == 0:
+                slowest = 1.0 / layout.beam_momentum
+                for c in range(n_x):
+                    slowest = max(slowest, abs(x_values[c, QP]))
+            if attempt == 0 or n_y < n_x:
+                room = _CAPACITY if attempt == 0 else n_x
+                n_y = straight_tracks(
+                    y_start, y_position, y_time, y_weight, used_y, y_z, y_sigma, vy.upstream,
+                    first_z, layout.max_slope_in, layout.kink * slowest, pairs_y, line_hits,
+                    lines, nothing, trial, y_hits, y_values, n_y, room, least_own,
+                )  # fmt: skip
+            if n_y <= 0 or n_x == n_y:
+                break
         if n_x == 0:
             reason[e] = TOO_BUSY if busy else (NO_MATCH if any_down else NO_DOWNSTREAM)
             continue
-        slowest = 1.0 / layout.beam_momentum
-        for c in range(n_x):
-            slowest = max(slowest, abs(x_values[c, QP]))
-        used[:n_hits_y] = False
-        n_y = straight_tracks(
-            y_start, y_position, used, y_z, y_sigma, vy.upstream, first_z,
-            layout.max_slope_in, layout.kink * slowest, pairs_y, line_hits, lines,
-            trial, y_hits, y_values,
-        )  # fmt: skip
         if n_y <= 0:
             reason[e] = TOO_BUSY if n_y < 0 else NO_MATCH
             continue
 
         out_number[e] = max(n_x, n_y)
         n = min(max(n_x, n_y), max_candidates)
-        _view_times(n_x, x_hits, x_number, cluster_time, time_error, x_times, x_weights)
-        _view_times(n_y, y_hits, y_number, cluster_time, time_error, y_times, y_weights)
-        x_values[:n_x, TAKEN] = 0.0
-        y_values[:n_y, TAKEN] = 0.0
+        view_times(n_x, x_hits, x_number, cluster_time, time_error, x_times, x_weights)
+        view_times(n_y, y_hits, y_number, cluster_time, time_error, y_times, y_weights)
         if planes_crossed:
             for i in range(n_x):
                 for j in range(n_y):
@@ -281,8 +232,9 @@ def _find(  # type: ignore[no-untyped-def]
                         x_hits[i], x_position, y_hits[j], y_position,
                         layout.kink * abs(x_values[i, QP]), joined,
                     )  # fmt: skip
-        _pair(
-            n_x, n_y, x_values, y_values, x_times, x_weights, y_times, y_weights,
+        pair_views(
+            n_x, n_y, x_hits, x_number, x_values, x_times, x_weights,
+            y_hits, y_number, y_values, y_times, y_weights, partners, cluster_charge,
             crossed, n, pairs, times,
         )  # fmt: skip
         for k in range(n):

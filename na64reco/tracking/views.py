@@ -25,7 +25,7 @@ __all__ = [
     "QP",
     "SCORE",
     "START",
-    "TAKEN",
+    "WIDTH",
     "T",
     "bent_tracks",
     "gather",
@@ -43,8 +43,8 @@ QP: Final = 2
 SCORE: Final = 3
 """chi2 less `_MISSING` per hit: the smaller the better."""
 
-TAKEN: Final = 4
-"""Used when the views are paired."""
+WIDTH: Final = 4
+"""Number of the columns."""
 
 _INLINED: Final[dict[str, Any]] = {
     "cache": True,
@@ -55,15 +55,20 @@ _INLINED: Final[dict[str, Any]] = {
 _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
 _MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
+_TIME_LIMIT: Final = 10.0  # chi2 of a hit's time: no worse than a missing one
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
 _SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner, off the beam
 
 
 @njit(**_INLINED)
 def gather(  # type: ignore[no-untyped-def]
-    event, plane, origin, scale, offsets, planes, cluster_position, in_time, start, position, number
-):
-    """In-time hits of one event in a view: start per plane, position (mm), cluster number."""
+    event, plane, origin, scale, offsets, planes, cluster_position, cluster_time, time_error,
+    in_time, start, position, time, weight, number,
+):  # fmt: skip
+    """In-time hits of one event in a view: start per plane, position (mm), cluster number.
+
+    And their times (ns) with the weights of these (1/ns^2).
+    """
     n = 0
     for p in range(len(plane)):
         start[p] = n
@@ -71,6 +76,8 @@ def gather(  # type: ignore[no-untyped-def]
         for c in range(offsets[row], offsets[row + 1]):
             if in_time[c]:
                 position[n] = (cluster_position[c] + origin[p]) * scale[p]
+                time[n] = cluster_time[c]
+                weight[n] = 1.0 / (time_error[c] * time_error[c])
                 number[n] = c
                 n += 1
     start[len(plane)] = n
@@ -141,28 +148,59 @@ def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignore[no-untyped-def]
-    """Keep the best of ``n`` candidates that are the same particle: those sharing > 1 hits.
+def _times_differ(hits, time, weight):  # type: ignore[no-untyped-def]
+    """chi2 of the hits' times about their mean, at most `_TIME_LIMIT` for each."""
+    s = w = 0.0
+    for p in range(len(hits)):
+        if hits[p] >= 0:
+            s += weight[hits[p]] * time[hits[p]]
+            w += weight[hits[p]]
+    chi2 = 0.0
+    for p in range(len(hits)):
+        if hits[p] >= 0:
+            off = time[hits[p]] - s / w
+            chi2 += min(weight[hits[p]] * off * off, _TIME_LIMIT)
+    return chi2
 
-    Appends to the ``kept`` candidates, marks their hits as used, returns their new number.
-    Scores of ``values`` are lost.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def resolve(hits, values, n, time, weight, least_own, kept_hits, kept_values, kept, room, used):  # type: ignore[no-untyped-def]
+    """Keep the best of ``n`` candidates that are the same particle.
+
+    The score is that of the hits' places, the agreement of their times, and `_MISSING` for each
+    hit that a candidate kept before has too. A candidate that shares more than one is another
+    particle only if it has ``least_own`` hits that are its own: two particles that are near each
+    other in some planes have a cluster in common there.
+
+    Appends to the ``kept`` candidates until there are ``room``, marks their hits as used, returns
+    their new number. Scores of ``values`` are lost.
     """
+    if n > 1:
+        for c in range(n):
+            values[c, SCORE] += _times_differ(hits[c], time, weight)
     for _ in range(n):
         best = 0
         for c in range(1, n):
             if values[c, SCORE] < values[best, SCORE]:
                 best = c
-        if values[best, SCORE] == math.inf or kept == len(kept_values):
+        if values[best, SCORE] == math.inf or kept == room:
             break
-        shared = 0
+        shared = own = 0
         for p in range(hits.shape[1]):
-            if hits[best, p] >= 0 and used[hits[best, p]]:
-                shared += 1
-        if shared <= 1:
+            if hits[best, p] >= 0:
+                if used[hits[best, p]]:
+                    shared += 1
+                else:
+                    own += 1
+        if shared <= 1 or own >= least_own:
             for p in range(hits.shape[1]):
-                kept_hits[kept, p] = hits[best, p]
-                if hits[best, p] >= 0:
-                    used[hits[best, p]] = True
+                h = hits[best, p]
+                kept_hits[kept, p] = h
+                if h >= 0 and not used[h]:
+                    used[h] = True
+                    for c in range(n):
+                        if c != best and hits[c, p] == h:
+                            values[c, SCORE] += _MISSING
             for i in range(values.shape[1]):
                 kept_values[kept, i] = values[best, i]
             kept += 1
@@ -172,11 +210,13 @@ def resolve(hits, values, n, kept_hits, kept_values, kept, used):  # type: ignor
 
 @njit(**_INLINED)
 def bent_tracks(  # type: ignore[no-untyped-def]
-    start, position, used, z, sigma, upstream, first_z, max_slope, beam_slope, bend, centre, kink,
-    kink_per_momentum, dipoles, pairs_up, pairs_down, up_hits, up, down_hits, down,
-    trial_hits, trial, kept_hits, kept,
+    start, position, time, weight, used, nothing, z, sigma, upstream, first_z, max_slope,
+    beam_slope, bend, centre, kink, kink_per_momentum, dipoles, pairs_up, pairs_down,
+    up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept, number, room, least_own,
 ):  # fmt: skip
-    """Tracks of one event in the bending view, in the three passes of `finding`.
+    """Tracks of one event in the bending view, in the passes of `finding`.
+
+    Where ``number`` have been kept already, only the pass in which tracks may share hits.
 
     Returns
     -------
@@ -185,17 +225,25 @@ def bent_tracks(  # type: ignore[no-untyped-def]
         whether there were more combinations than room.
     """
     planes, capacity = len(z), len(trial)
-    number = 0
+    again = number > 0
     any_down = False
-    for attempt in range(3):
+    for attempt in range(4):
         min_up = 1 if attempt == 1 else 2
-        min_down = 2 if attempt == 2 else min(3, planes - upstream)
-        if _unused_planes(start, used, upstream, planes) < min_down:
+        min_down = 2 if attempt == 3 else min(3, planes - upstream)
+        sharing = attempt == 2
+        if again and not sharing:
             continue
-        if _unused_planes(start, used, 0, upstream) < min_up:
+        if sharing:
+            if number == 0 or _unused_planes(start, used, 0, planes) < least_own:
+                continue
+        elif (
+            _unused_planes(start, used, upstream, planes) < min_down
+            or _unused_planes(start, used, 0, upstream) < min_up
+        ):
             continue
+        taken = nothing if sharing else used
         n_down = find_segments(
-            pairs_down, upstream, planes, min_down, start, position, used, z, sigma, kink,
+            pairs_down, upstream, planes, min_down, start, position, taken, z, sigma, kink,
             _MAX_SLOPE, down_hits, down,
         )  # fmt: skip
         if n_down < 0:
@@ -226,7 +274,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         n += 1
         else:
             n_up = find_segments(
-                pairs_up, 0, upstream, 2, start, position, used, z, sigma, kink,
+                pairs_up, 0, upstream, 2, start, position, taken, z, sigma, kink,
                 max_slope, up_hits, up,
             )  # fmt: skip
             if n_up < 0:
@@ -246,14 +294,17 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                     trial[n, SCORE] = chi2 + up[u, CHI2] + down[d, CHI2]
                     trial[n, SCORE] -= _MISSING * (up[u, HITS] + down[d, HITS])
                     n += 1
-        number = resolve(trial_hits, trial, n, kept_hits, kept, number, used)
+        number = resolve(
+            trial_hits, trial, n, time, weight, least_own if sharing else planes + 1,
+            kept_hits, kept, number, room, used,
+        )  # fmt: skip
     return number, any_down, False
 
 
 @njit(**_INLINED)
 def straight_tracks(  # type: ignore[no-untyped-def]
-    start, position, used, z, sigma, upstream, first_z, max_slope, kink, pairs, line_hits, lines,
-    trial, kept_hits, kept,
+    start, position, time, weight, used, z, sigma, upstream, first_z, max_slope, kink, pairs,
+    line_hits, lines, nothing, trial, kept_hits, kept, number, room, least_own,
 ):  # fmt: skip
     """Tracks of one event in the other view: at least one hit before, two behind the magnets.
 
@@ -262,15 +313,15 @@ def straight_tracks(  # type: ignore[no-untyped-def]
     Returns the number kept, -1 where there were more combinations than room.
     """
     planes = len(z)
-    number = 0
+    again = number > 0
     for attempt in range(2):
         min_hits = max(3, planes - 2) if attempt == 0 else 3
         n = find_segments(
-            pairs, 0, planes, min_hits, start, position, used, z, sigma, kink,
+            pairs, 0, planes, min_hits, start, position, nothing if again else used, z, sigma, kink,
             max_slope, line_hits, lines,
         )  # fmt: skip
         if n < 0:
-            return -1
+            return number if again else -1
         m = 0
         for k in range(n):
             behind = 0
@@ -284,7 +335,9 @@ def straight_tracks(  # type: ignore[no-untyped-def]
             trial[m, QP] = 0.0
             trial[m, SCORE] = lines[k, CHI2] - _MISSING * lines[k, HITS]
             m += 1
-        number = resolve(line_hits, trial, m, kept_hits, kept, number, used)
+        number = resolve(
+            line_hits, trial, m, time, weight, least_own, kept_hits, kept, number, room, used,
+        )  # fmt: skip
         if number:
             break
     return number

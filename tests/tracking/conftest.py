@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.stats import moyal
 
 from na64reco.calibration import (
     CellConditions,
@@ -141,20 +142,28 @@ class Toy:
             measured[key] = v
         return measured
 
-    def hits(self, measured, *, events=None, n=None, noise=0.0, time=0.0, width=8.0):
+    def hits(self, measured, *, events=None, n=None, noise=0.0, time=0.0, width=8.0, sharing=None):
         """Strips of all measurements: {"mm": Hits, "gem": Hits}.
 
         Each measurement becomes four strips whose centroid is the measured position. ``events``
         says which event a track belongs to (default: one each); ``noise``: mean number of noise
-        clusters (one or two strips anywhere) per plane.
+        clusters (one or two strips anywhere) per plane. With ``sharing`` the charges follow
+        Moyal's distribution, one draw per chamber; x and y differ by ``sharing`` (rms).
         """
         size = len(next(iter(measured.values())))
         events = np.arange(size) if events is None else events
         n = size if n is None else n
         rows = {"mm": [], "gem": []}
         r = self.random
+        ionisation = {}
         for station, key, _, _ in self.planes():
             u = measured[key]
+            charge = np.full(size, 1000.0)
+            if sharing is not None:
+                if key[:2] not in ionisation:
+                    drawn = 1 + 0.25 * moyal.rvs(size=size, random_state=r)
+                    ionisation[key[:2]] = np.maximum(drawn, 0.1)
+                charge *= ionisation[key[:2]] * (1 + sharing * r.normal(size=size) / np.sqrt(2))
             position = u / station.pitch + (station.channels - 1) / 2
             inside = np.isfinite(position) & (position > 2) & (position < station.channels - 3)
             k = np.floor(np.where(inside, position, 0)).astype(int)
@@ -164,7 +173,7 @@ class Toy:
             for i, share in enumerate(shares):
                 good = inside & (share > 1e-9)
                 rows[key[0]].append(
-                    (events, key[1:], k + i - 1, 1000 * share, t0, good),
+                    (events, key[1:], k + i - 1, charge * share, t0, good),
                 )
             for e in np.repeat(np.arange(n), r.poisson(noise, n)):
                 s = r.integers(0, station.channels)
