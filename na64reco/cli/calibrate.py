@@ -55,12 +55,22 @@ def _straw(task: Task) -> Result:
     return replace(result, pictures=draw_straws(result.detail))
 
 
+def _tracking(task: Task) -> Result:
+    from na64reco.calibrate.tracking import look_at_tracks
+    from na64reco.report.tracking_quality import draw_tracking_quality
+
+    result = look_at_tracks(task)
+    return replace(result, pictures={"tracking_quality": draw_tracking_quality(result.detail)})
+
+
 # An entry imports what it needs when it runs. Pictures: `replace(result, pictures=draw_NAME(...))`.
 # Several run in this order; each starts from what those before it have written.
 CALIBRATIONS: Final[dict[str, Calibration]] = {
     "alignment": Calibration(_alignment, ("alignment.txt",)),
     "strips": Calibration(_strips, ("mm.txt", "gem.txt")),
     "straw": Calibration(_straw, ("straw.txt", "alignment.txt")),
+    # Looks only, at what those above have written; writes no conditions.
+    "tracking": Calibration(_tracking, ("tracking.root",)),
 }
 """By the names that `--only` takes."""
 DEFAULT: Final = "alignment"

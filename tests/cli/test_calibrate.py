@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import uproot
 
 from na64reco.calibration import load_conditions
 from na64reco.resources import shipped_folder
@@ -147,6 +148,40 @@ def test_strips_start_from_the_alignment_before(folder, command, tmp_path):
     assert 0.2 < np.mean(np.square(pulls)) < 2.5
     names = {p.name for p in (tmp_path / "pictures").iterdir()}
     assert names == {"alignment.png", "strips.png", "tracking_quality.png"}
+
+
+def test_a_look_at_the_tracks_writes_no_conditions(folder, command, parse, tmp_path):
+    made = command(
+        *("simulate", "2022-electron", "electron", "-n", 2000, "--seed", 10, "--run", 6100),
+        *("--trigger", "beam", "--intensity", 1e4, "-o", tmp_path / "run.root"),
+    )
+    assert made.exit_code == 0, made.output
+    done = command(
+        *("calibrate", "2022-electron", tmp_path / "run.root", "-o", tmp_path / "look"),
+        *("--only", "tracking", "--calib", folder / "wrong", "--json"),
+    )
+    assert done.exit_code == 0, done.output
+    assert {p.name for p in (tmp_path / "look").iterdir()} == {
+        *("calibration.json", "pictures", "tracking.root"),
+    }
+    found = parse(done.stdout)["tracking"]
+    assert found["events"] == 2000
+    assert found["found"] > 0.99
+    planes = {p["plane"]: p for p in found["planes"]}
+    assert planes["MM4Y"]["residual_mean_mm"] == pytest.approx(0.4, abs=0.05)
+    truth = load_detector(load_setup("2022-electron")).strips
+    for name, plane in planes.items():
+        technology, number, projection = name[:-2].lower(), int(name[-2]), "XY".index(name[-1])
+        true = truth[technology, number, projection].efficiency
+        assert plane["efficiency"] == pytest.approx(true, abs=0.02) or name == "MM4Y"
+    with uproot.open(tmp_path / "look" / "tracking.root") as file:
+        entries = file["residual/GEM1X"].values().sum()
+        crossed, seen = (
+            file[f"{kind}/GEM1X"].values(flow=True).sum() for kind in ("crossed", "found")
+        )
+        assert 0.9 * 2000 < entries <= 2000
+        assert seen / crossed == pytest.approx(planes["GEM1X"]["efficiency"])
+        assert file["momentum_pull"].values().sum() > 1900
 
 
 def test_prints_tables_and_takes_a_validity(folder, command, tmp_path):
