@@ -150,7 +150,7 @@ def fit_drift(
 def _times(run: int, ratio: Array, time: Array, fewest: int) -> list[Interval]:
     """Gain in intervals of the time in the spill, relative to the mean over the events."""
     good = np.isfinite(time)
-    bins = int(min(MOST_TIMES, np.count_nonzero(good) // fewest))
+    bins = min(MOST_TIMES, int(np.count_nonzero(good)) // fewest)
     if bins < 2:
         return []
     # A whole number of ms, so that the file says what was used.
