@@ -24,6 +24,7 @@ from na64reco.reconstruction.samples import (
 )
 from na64reco.resources import shipped_folder
 from na64reco.tracking import reconstruct_tracks
+from na64reco.tracking.straw_points import straw_stations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -271,6 +272,8 @@ def _read(wanted: tuple[str, ...], events: Any, setup: Setup, *, drift: bool) ->
     if _needs_track(wanted) and _missing_branch("track.found", events, setup) is None:
         # Without tracks the shape of a shower is judged at its own position.
         collections |= {_TRACKER[t] for t in _technologies(setup)}
+        if straw_stations(setup, next(iter(setup.spectrometers))) and has_collection(events, "ST"):
+            collections.add("ST")  # tracks do without, if they must
     hits = {
         name: read_pulses(events, name, _FIELDS[name]) for name in _FIELDS if name in collections
     }

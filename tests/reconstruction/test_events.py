@@ -110,6 +110,16 @@ def test_only_what_the_columns_need_is_read(path, setup, columns, collections):
         assert scalars == {"run"}
 
 
+def test_straws_are_read_where_tracks_use_them(path, setup):
+    main = setup.spectrometers["main"]
+    main = main.model_copy(update={"downstream": (*main.downstream, "ST3", "ST4")})
+    listed = setup.model_copy(update={"spectrometers": {"main": main}})
+    log = []
+    reconstruct_columns(open_events(path, access_log=log), listed, columns=["track.momentum"])
+    read = {name.partition("_")[0] for name in branches_read(log) if name[0].isupper()}
+    assert read == {"MM", "GEM", "ST"}
+
+
 def test_tracking_runs_only_where_its_result_is_used(events, setup, monkeypatch):
     calls = []
 
