@@ -25,7 +25,7 @@ from scipy.optimize import least_squares
 from na64reco.errors import DataError
 
 if TYPE_CHECKING:
-    from na64reco.calorimeters.waveforms import Digitizer
+    from na64reco.setup import Digitizer
 
 __all__ = ["MIN_PULSES", "PulseShape", "measure_pulse"]
 
@@ -84,8 +84,8 @@ def measure_pulse(
     noise
         rms of a sample, shape (waveforms,).
     expected
-        Mean time of an in-time pulse in the waveform's channel, ns relative to master_time: it
-        says where on the pulse its time is.
+        Where the channel's mean time is by the clock of the samples, ns: its time relative to
+        master_time and when the trigger was. It says which instant of the pulse is its time.
     digitizer
         Interval, samples, presamples.
     ceiling

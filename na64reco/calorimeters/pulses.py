@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from na64reco.calorimeters.templates import PHASES, PulseTable
 
-__all__ = ["MAX_PULSES", "Room", "fit_one", "fit_together", "look_for", "make_room", "seed"]
+__all__ = ["FAST", "MAX_PULSES", "Room", "fit_one", "fit_together", "make_room", "pulse_at"]
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ _OUTSIDE: Final = 2.0
 """A pulse whose maximum is outside the window stays within this of where it was found, samples:
 nothing but the slope of its tail says when it was."""
 # Sums may be reordered for vector instructions; NaN and infinities keep their meaning.
-_FAST: Final = {"reassoc", "contract", "nsz", "arcp"}
+FAST: Final = {"reassoc", "contract", "nsz", "arcp"}
 
 
 class Room(NamedTuple):
@@ -75,7 +75,7 @@ def make_room(samples: int) -> Room:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def pulse_at(
     table: PulseTable, position: float, height: Array, slope: Array
 ) -> None:  # pragma: no cover - compiled
@@ -91,20 +91,28 @@ def pulse_at(
         height[i] = value[begin + i] + rest * change[begin + i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def fit_one(
-    y: Array, weight: Array, table: PulseTable, position: float, limit: int, room: Room
-) -> tuple[float, float, float, float, float]:  # pragma: no cover - compiled
+    y: Array,
+    weight: Array,
+    table: PulseTable,
+    position: float,
+    limit: int,
+    errors: Array,
+    room: Room,
+) -> tuple[float, float, float]:  # pragma: no cover - compiled
     """Fit one pulse from a first position, in `limit` steps at most.
+
+    Fills the first column of `errors` as :func:`fit_together` does.
 
     Returns
     -------
-    height, position, their standard errors, chi2. Where no pulse fits, the height is 0 and chi2
-    that of no pulse.
+    height, position, chi2. Where no pulse fits, the height is 0 and chi2 that of no pulse.
     """
     height, slope = room.height[0], room.slope[0]
     amplitude, chi2 = 0.0, np.inf
-    error = late = np.inf
+    errors[0, 0] = errors[1, 0] = np.inf
+    errors[2, 0] = 0.0
     for _ in range(limit):
         pulse_at(table, position, height, slope)
         tt = td = dd = yt = yd = yy = 0.0
@@ -119,133 +127,32 @@ def fit_one(
         determinant = tt * dd - td * td
         if not determinant > 1e-9 * tt * dd:
             amplitude = max(yt / tt, 0.0) if tt > 0.0 else 0.0
-            return amplitude, position, np.inf, np.inf, yy - amplitude * yt
+            errors[0, 0] = errors[1, 0] = np.inf
+            errors[2, 0] = 0.0
+            return amplitude, position, yy - amplitude * yt
         amplitude = (yt * dd - yd * td) / determinant
         moved = (yd * tt - yt * td) / determinant
         if amplitude <= 0.0:
             # Too far from it for the expansion: uphill in the overlap.
             step, chi2 = _STEP if yd > 0.0 else -_STEP, yy
-            error = late = np.inf
+            errors[0, 0] = errors[1, 0] = np.inf
         else:
             step, chi2 = moved / amplitude, yy - amplitude * yt - moved * yd
-            error, late = np.sqrt(dd / determinant), np.sqrt(tt / determinant) / amplitude
+            errors[0, 0] = np.sqrt(dd / determinant)
+            errors[1, 0] = np.sqrt(tt / determinant) / amplitude
+            errors[2, 0] = -td / (determinant * amplitude)
             if abs(step) > _STEP:
                 step = _STEP if step > 0.0 else -_STEP
         target = min(max(position + step, table.first), table.last)
         step = target - position
         position = target
+        late = errors[1, 0]
         if abs(step) < max(_SETTLED, _PRECISE * late) and late < np.inf:
             break
-    return max(amplitude, 0.0), position, error, late, chi2
+    return max(amplitude, 0.0), position, chi2
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def look_for(
-    residual: Array,
-    weight: Array,
-    table: PulseTable,
-    number: int,
-    begin: float,
-    end: float,
-    room: Room,
-) -> tuple[float, float]:  # pragma: no cover - compiled
-    """Where in the residuals a further pulse would lower chi2 most.
-
-    The candidate is made orthogonal to heights and slopes of the `number` pulses that were
-    fitted (room.height, room.slope): what they could take over is not counted.
-
-    Returns
-    -------
-    position, gain in chi2 (0: nowhere)
-    """
-    samples = len(residual)
-    basis, directions = room.basis, 0
-    for j in range(2 * number):
-        source = room.height[j // 2] if j % 2 == 0 else room.slope[j // 2]
-        row = basis[directions]
-        norm = 0.0
-        for i in range(samples):
-            row[i] = source[i]
-            norm += weight[i] * source[i] * source[i]
-        left = 0.0
-        for k in range(directions):
-            product = 0.0
-            for i in range(samples):
-                product += weight[i] * row[i] * basis[k, i]
-            for i in range(samples):
-                row[i] -= product * basis[k, i]
-        for i in range(samples):
-            left += weight[i] * row[i] * row[i]
-        if left > 1e-6 * norm:
-            scale = 1.0 / np.sqrt(left)
-            for i in range(samples):
-                row[i] *= scale
-            directions += 1
-    best, where = 0.0, begin
-    for position in range(np.int64(np.ceil(begin)), np.int64(np.floor(end)) + 1):
-        candidate = table.value[0, table.zero - position : table.zero - position + samples]
-        cc = rc = 0.0
-        for i in range(samples):
-            wc = weight[i] * candidate[i]
-            cc += wc * candidate[i]
-            rc += wc * residual[i]
-        if not (rc > 0.0 and rc * rc > 1e-3 * best * cc):
-            continue
-        free = cc
-        for k in range(directions):
-            product = 0.0
-            for i in range(samples):
-                product += weight[i] * candidate[i] * basis[k, i]
-            free -= product * product
-        if free < 1e-4 * cc:
-            continue
-        gain = rc * rc / free
-        if gain > best:
-            best, where = gain, np.float64(position)
-    return where, best
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def seed(
-    y: Array,
-    weight: Array,
-    table: PulseTable,
-    begin: float,
-    end: float,
-    clipped: NDArray[np.bool_],
-    ceiling: float,
-    room: Room,
-) -> float:  # pragma: no cover - compiled
-    """First position of a pulse that is clipped or has its maximum outside the window.
-
-    The position where a height of its own leaves the least chi2, such that the clipped samples
-    are as high as the ceiling.
-    """
-    height, slope = room.trial[0], room.trial[1]
-    best, where = np.inf, begin
-    for step in range(np.int64(4.0 * (end - begin)) + 1):
-        position = begin + 0.25 * step
-        pulse_at(table, position, height, slope)
-        tt = yt = yy = 0.0
-        for i in range(len(y)):
-            wt = weight[i] * height[i]
-            tt += wt * height[i]
-            yt += wt * y[i]
-            yy += weight[i] * y[i] * y[i]
-        if not (tt > 0.0 and yt > 0.0):
-            continue
-        amplitude = yt / tt
-        chi2 = yy - yt * amplitude
-        # Each missing count of a clipped sample counts as one sample of the noise would.
-        for i in range(len(y)):
-            if clipped[i] and amplitude * height[i] < ceiling:
-                chi2 += (ceiling - amplitude * height[i]) ** 2
-        if chi2 < best:
-            best, where = chi2, position
-    return where
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _normal(
     y: Array,
     weight: Array,
@@ -350,7 +257,8 @@ def fit_together(
     Parameters
     ----------
     errors
-        Filled with the standard errors, shape (2, MAX_PULSES): heights, positions (samples).
+        Shape (3, MAX_PULSES), filled with standard errors of heights and positions (samples), and
+        the covariance of each height with its position.
     limit
         Steps at most; 0 only computes chi2 and errors.
 
@@ -401,4 +309,6 @@ def fit_together(
             room.vector[b] = 1.0 if a == b else 0.0
         _solve(room, size)
         errors[a % 2, a // 2] = np.sqrt(max(room.solution[a], 0.0))
+        if a % 2 == 0:
+            errors[2, a // 2] = room.solution[a + 1]
     return chi2

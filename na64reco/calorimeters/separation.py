@@ -10,20 +10,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from na64reco.calorimeters.pulses import (
-    MAX_PULSES,
-    Room,
-    fit_one,
-    fit_together,
-    look_for,
-    pulse_at,
-    seed,
-)
+from na64reco.calorimeters.candidates import look_for, seed
+from na64reco.calorimeters.pulses import MAX_PULSES, Room, fit_one, fit_together, pulse_at
 
 if TYPE_CHECKING:
     from na64reco.calorimeters.templates import PulseTable
 
-__all__ = ["FOUND", "GAIN", "KEPT", "fit_channel"]
+__all__ = ["FOUND", "GAIN", "KEPT", "fit_channel", "hold_time"]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +30,11 @@ _SUSPECT: Final = 2.0
 """Further pulses are looked for where chi2 exceeds its mean by this many standard deviations."""
 _STEPS: Final = 8
 _TOGETHER: Final = 25
+_COMPATIBLE: Final = 3.0
+"""Standard deviations from the expected time within which a pulse may be the trigger's: the window
+of in-time hits."""
+_VAGUE: Final = 0.3
+"""A time is vague if its error exceeds this part of the channel's resolution."""
 _NEAR: Final = 2.5
 """Samples between pulses that may be mistaken for one another."""
 
@@ -80,25 +78,21 @@ def fit_channel(
             y, weight, table, length - 3.0 - table.peak, table.last, clipped, ceiling, room
         )
     start = min(max(start, table.first), table.last)
-    amplitude, position, error, late, chi2 = fit_one(y, weight, table, start, _STEPS, room)
+    amplitude, position, chi2 = fit_one(y, weight, table, start, _STEPS, errors, room)
     if shape_error * amplitude > 0.3 * sigma:
         _weigh(weight, room.height, amplitude, sigma, shape_error)
-        amplitude, position, error, late, chi2 = fit_one(y, weight, table, position, 4, room)
+        amplitude, position, chi2 = fit_one(y, weight, table, position, 4, errors, room)
     if amplitude > 0.0 and not 0.0 <= position + table.peak <= length - 1.0:
         amplitudes[0], positions[0] = amplitude, position
         chi2 = fit_together(y, weight, table, amplitudes, positions, 1, errors, _TOGETHER, room)
         amplitude, position = amplitudes[0], positions[0]
-        error, late = errors[0, 0], errors[1, 0]
     freedom = usable - 2.0
     suspect = chi2 > freedom + _SUSPECT * np.sqrt(2.0 * freedom)
+    amplitudes[0], positions[0] = amplitude, position
     if not suspect:
-        if amplitude > FOUND * error:
-            amplitudes[0], positions[0] = amplitude, position
-            errors[0, 0], errors[1, 0] = error, late
+        if amplitude > FOUND * errors[0, 0]:
             return 1, chi2, False
         return _expected(y, weight, expected, table, amplitudes, positions, errors, room)
-    amplitudes[0], positions[0] = amplitude, position
-    errors[0, 0], errors[1, 0] = error, late
     number = 1 if amplitude > 0.0 else 0
     number, chi2 = _more(
         y,
@@ -116,6 +110,47 @@ def fit_channel(
     if number == 0 or (number == 1 and not amplitudes[0] > FOUND * errors[0, 0]):
         return _expected(y, weight, expected, table, amplitudes, positions, errors, room)
     return number, chi2, False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hold_time(
+    amplitudes: Array,
+    positions: Array,
+    number: int,
+    errors: Array,
+    expected: float,
+    width: float,
+) -> int:  # pragma: no cover - compiled
+    """Take the pulse nearest to the expected time to be the trigger's, where its own time is vague.
+
+    If it is within its error and the channel's resolution of the expected time, that is one more
+    measurement of its position, with which its height is correlated: the weighted mean of both,
+    which is within the same number of resolutions as the pulse was of both together. Pulses with
+    an error well below the resolution are left as they are.
+
+    Returns
+    -------
+    Number of the pulse; -1 if there was none
+    """
+    chosen, least = -1, _COMPATIBLE
+    for j in range(number):
+        late = errors[1, j]
+        away = abs(positions[j] - expected) / np.sqrt(width * width + late * late)
+        if late < np.inf and away < least:
+            chosen, least = j, away
+    if chosen < 0 or errors[1, chosen] < _VAGUE * width:
+        return -1
+    late, shared = errors[1, chosen], errors[2, chosen]
+    both = late * late + width * width
+    pull = (expected - positions[chosen]) / both
+    height = amplitudes[chosen] + shared * pull
+    if height <= 0.0:
+        return -1
+    amplitudes[chosen] = height
+    positions[chosen] += late * late * pull
+    errors[0, chosen] = np.sqrt(max(errors[0, chosen] ** 2 - shared * shared / both, 0.0))
+    errors[1, chosen] = late * width / np.sqrt(both)
+    return chosen
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -155,7 +190,7 @@ def _expected(
     if not (tt > 0.0 and yt > KEPT * np.sqrt(tt)):
         return 0, yy, True
     amplitudes[0], positions[0] = yt / tt, expected
-    errors[0, 0], errors[1, 0] = 1.0 / np.sqrt(tt), np.inf
+    errors[0, 0], errors[1, 0], errors[2, 0] = 1.0 / np.sqrt(tt), np.inf, 0.0
     return 1, yy - yt * yt / tt, True
 
 
@@ -250,7 +285,8 @@ def _more(
         chi2 = after
         for j in range(number):
             amplitudes[j], positions[j] = try_amplitudes[j], try_positions[j]
-            errors[0, j], errors[1, j] = try_errors[0, j], try_errors[1, j]
+            for k in range(3):
+                errors[k, j] = try_errors[k, j]
     return number, chi2
 
 

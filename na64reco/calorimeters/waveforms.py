@@ -10,20 +10,21 @@ nothing about waveforms.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from na64reco.calorimeters.pulses import MAX_PULSES, Room, make_room
-from na64reco.calorimeters.separation import fit_channel
+from na64reco.calorimeters.separation import fit_channel, hold_time
 from na64reco.calorimeters.templates import PulseTable, pulse_table
 from na64reco.errors import DataError
 from na64reco.events import Hits
 
 if TYPE_CHECKING:
     from na64reco.calibration import CellConditions, WaveformConditions
+    from na64reco.setup import Digitizer
 
 __all__ = [
     "AT_EXPECTED_TIME",
@@ -44,7 +45,9 @@ SATURATED: Final = 1
 OVERLAPPING: Final = 2
 """Flag: the channel has further pulses, all fitted together."""
 AT_EXPECTED_TIME: Final = 4
-"""Flag: too small for a time of its own; the height at the channel's expected time."""
+"""Flag: its own time is vague, and it is compatible with the channel's expected time, which was
+taken as a measurement of it; for the smallest, which are not found by themselves, as the only one
+(`time_error` is infinite then)."""
 OUTSIDE: Final = 8
 """Flag: the maximum is outside the window, only its tail or rise was seen."""
 POOR: Final = 16
@@ -52,22 +55,6 @@ POOR: Final = 16
 
 _CHANNEL: Final = ("section", "module", "ix", "iy", "id")
 _READABLE, _EMPTY, _STUCK, _BLIND = 0, 1, 2, 3
-
-
-class Digitizer(Protocol):
-    """What is needed to know of the digitiser; that of a setup has it."""
-
-    @property
-    def interval(self) -> float:
-        """ns between samples."""
-
-    @property
-    def samples(self) -> int:
-        """In a waveform."""
-
-    @property
-    def presamples(self) -> int:
-        """The sample of this number is at the trigger's nominal time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +106,8 @@ def fit_waveforms(
         With `samples`, shape (channels, samples), and the columns that name the channel:
         `section` or `module`, `ix`, `iy`, or `id`.
     cells
-        Their `time` is where a pulse too small to be found is measured.
+        Their `time` and `time_width` are where a pulse of the trigger's particle is expected:
+        small ones that may be it are held there.
     waveform
         Pulse shape, pedestals, noise, saturation; arrays of the same shape as those of `cells`.
     digitizer
@@ -174,6 +162,7 @@ def fit_waveforms(
         float(waveform.saturation),
         float(waveform.shape_error),
         expected,
+        cells.time_width.ravel() / digitizer.interval,
         late / np.float32(digitizer.interval),
         digitizer.presamples - 1 if follow else 0,
         table,
@@ -251,6 +240,7 @@ def _fit_channels(
     saturation: float,
     shape_error: float,
     expected: Array,
+    width: Array,
     late: NDArray[np.float32],
     follow: int,
     table: PulseTable,
@@ -265,7 +255,7 @@ def _fit_channels(
     y, weight = np.zeros(length), np.zeros(length)
     clipped = np.zeros(length, dtype=np.bool_)
     amplitudes, positions = np.zeros(MAX_PULSES), np.zeros(MAX_PULSES)
-    errors = np.zeros((2, MAX_PULSES))
+    errors = np.zeros((3, MAX_PULSES))
     place = 0
     for row in range(len(samples)):
         cell = channel[row]
@@ -287,6 +277,7 @@ def _fit_channels(
             values[place, 2] = values[place, 3] = values[place, 4] = np.inf
             place += 1
             continue
+        there = min(max(expected[cell] + late[row], table.first), table.last)
         number, chi2, forced = fit_channel(
             y,
             weight,
@@ -296,7 +287,7 @@ def _fit_channels(
             sigma,
             saturation - max(even, odd),
             shape_error,
-            min(max(expected[cell] + late[row], table.first), table.last),
+            there,
             table,
             amplitudes,
             positions,
@@ -306,7 +297,8 @@ def _fit_channels(
         state[row] = _READABLE if number else _EMPTY
         flag = SATURATED if usable < length else 0
         flag |= OVERLAPPING if number > 1 else 0
-        flag |= AT_EXPECTED_TIME if forced else 0
+        held = hold_time(amplitudes, positions, number, errors, there, width[cell])
+        held = 0 if forced else held
         freedom = max(usable - (1 if forced else 2 * number), 1)
         flag |= POOR if chi2 > freedom + 5.0 * np.sqrt(2.0 * freedom) else 0
         done = 0
@@ -324,6 +316,7 @@ def _fit_channels(
             values[place, 3] = errors[1, first]
             values[place, 4] = chi2 / freedom
             flags[place] = flag | (OUTSIDE if peak < 0.0 or peak > length - 1 else 0)
+            flags[place] |= AT_EXPECTED_TIME if first == held else 0
             amplitudes[first] = 0.0
             place += 1
             done += 1

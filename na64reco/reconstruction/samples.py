@@ -67,8 +67,7 @@ def fit_samples(
     """
     if "samples" not in hits.columns:
         return hits
-    digitizer = getattr(setup, "digitizer", None)
-    if digitizer is None:
+    if setup.digitizer is None:
         msg = (
             f"The file has waveforms ({name}_samples), but the setup {setup.name} has no "
             "`digitizer` that says how they were sampled. Add one to the setup."
@@ -89,7 +88,7 @@ def fit_samples(
     # In double precision: the difference is what counts.
     trigger = master_time.astype(np.float64) - setup.trigger.master_time
     return pulses_from_waveforms(
-        hits, _cells(name, conditions), waveform, digitizer, trigger=trigger, name=name
+        hits, _cells(name, conditions), waveform, setup.digitizer, trigger=trigger, name=name
     )
 
 

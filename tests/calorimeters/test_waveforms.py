@@ -208,6 +208,45 @@ def test_small_pulses_are_measured_at_the_expected_time(rng):
     assert result.hits["amplitude"][small].min() > 2.49 * error
 
 
+@pytest.mark.parametrize("second", [0.0, 300.0])
+def test_vague_times_are_held_where_the_trigger_expects_them(rng, second):
+    """The posterior of a normal prior and a normal measurement; amplitudes come along."""
+    width, height, n = 1.5, 12.0, 4000
+    time = rng.normal(0, width, n)
+    samples = sampled(rng, (height, time), (second, time + 60))
+    number = 2 if second else 1
+    free = of_number(fit(samples), number)[0]
+    held, found = of_number(
+        fit_waveforms(as_hits(samples), toy_cells(width=width), toy_waveform(), DIGITIZER), number
+    )
+    assert found.mean() > 0.99
+    flagged = (held["flags"][:, 0] & AT_EXPECTED_TIME) > 0
+    assert flagged.mean() > 0.99
+    late = free["time_error"][:, 0]
+    assert late.mean() > width
+    both = late * width / np.hypot(late, width)
+    assert held["time_error"][flagged, 0] == pytest.approx(both[flagged], rel=1e-3)
+    assert (abs(held["time"][flagged, 0]) < 3 * width).all()
+    pulls = (held["time"][:, 0] - time[found]) / held["time_error"][:, 0]
+    assert pulls.std() == pytest.approx(1, abs=0.06)
+    pulls = (held["amplitude"][:, 0] - height) / held["amplitude_error"][:, 0]
+    assert pulls.mean() == pytest.approx(0, abs=0.1)
+    assert pulls.std() == pytest.approx(1, abs=0.06)
+    if second:  # the tail of the first lies below it: their errors are correlated
+        gained = held["amplitude_error"][flagged, 0] < free["amplitude_error"][flagged, 0]
+        assert gained.all()
+        assert (held["flags"][:, 1] & AT_EXPECTED_TIME == 0).all()
+
+
+def test_small_pulses_at_other_times_are_not_held(rng):
+    time = rng.uniform(60, 80, 2000)
+    result = fit_waveforms(
+        as_hits(sampled(rng, (20.0, time))), toy_cells(width=1.5), toy_waveform(), DIGITIZER
+    )
+    assert (result.hits["flags"] == 0).all()
+    assert (result.hits["time"] - time).std() == pytest.approx(1.04, abs=0.06)
+
+
 def test_times_are_relative_to_the_trigger_of_each_event(rng):
     trigger, time = rng.normal(0, 3, 500), rng.uniform(-6, 6, 500)
     samples = sampled(rng, (200.0, time + trigger))
@@ -300,7 +339,7 @@ def test_index_columns_are_repeated_and_energies_are_in_and_out_of_time(rng):
         },
     )
     shape = (2, 2, 2)
-    cells = toy_cells(shape)
+    cells = toy_cells(shape, width=2.0)
     pulses = pulses_from_waveforms(hits, cells, toy_waveform(shape), DIGITIZER)
     assert pulses.counts.tolist() == [0, 3]
     assert pulses["section"].tolist() == [0, 0, 1]

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from na64reco.calibration import CellConditions, WaveformConditions
 from na64reco.events import Hits
+from na64reco.setup import Digitizer
 
 ORDER = 3
 
 
-@dataclass(frozen=True)
-class ToyDigitizer:
-    interval: float = 12.5
-    samples: int = 32
-    presamples: int = 8
-    bits: int = 12
-
-
-DIGITIZER = ToyDigitizer()
+DIGITIZER = Digitizer(interval=12.5, samples=32, presamples=8, bits=12)
 TIMES = (np.arange(DIGITIZER.samples) - DIGITIZER.presamples) * DIGITIZER.interval
 PEDESTALS = (50.0, 55.0)
 NOISE = 1.2
@@ -44,9 +35,10 @@ def toy_waveform(shape=(1,), *, shape_error=0.0, start=-5.0, step=1.25, end=350.
     )
 
 
-def toy_cells(shape=(1,), *, time=0.0):
+def toy_cells(shape=(1,), *, time=0.0, width=50.0):
+    """Nothing is known of times with a width as wide as this one."""
     return CellConditions(
-        np.full(shape, 0.01), np.full(shape, time), np.ones(shape), np.zeros(shape)
+        np.full(shape, 0.01), np.full(shape, time), np.full(shape, width), np.zeros(shape)
     )
 
 
