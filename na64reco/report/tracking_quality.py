@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import hist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
     from na64reco.tracking.quality import TrackQuality
 
-__all__ = ["draw_tracking_quality", "save_tracking_quality"]
+__all__ = ["draw_tracking_quality"]
 
 _SETTINGS: Final = {
     "font.size": 10,
@@ -58,20 +56,6 @@ def draw_tracking_quality(quality: TrackQuality) -> Figure:
             f"{quality.setup}, spectrometer {quality.spectrometer}: {quality.events} events"
         )
     return figure
-
-
-def save_tracking_quality(
-    quality: TrackQuality, folder: Path, *, name: str = "tracking_quality"
-) -> tuple[Path, ...]:
-    """Write the picture as PNG and PDF."""
-    figure = draw_tracking_quality(quality)
-    paths = tuple(folder / f"{name}.{kind}" for kind in ("png", "pdf"))
-    for path in paths:
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=130, metadata=metadata)
-        # The places found for the first picture hold for the second; finding them takes longest.
-        figure.set_layout_engine("none")
-    return paths
 
 
 def _moments(histogram: hist.Hist[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 
 from na64reco.calibration import load_conditions
-from na64reco.report.tracking_quality import (
-    REASONS,
-    draw_tracking_quality,
-    save_tracking_quality,
-)
+from na64reco.report.pictures import save_pictures
+from na64reco.report.tracking_quality import REASONS, draw_tracking_quality
 from na64reco.setup import load_setup
 from na64reco.simulation import simulate
 from na64reco.tracking.quality import track_quality
@@ -58,7 +55,11 @@ def test_without_truth_the_picture_says_so():
     assert [t.get_text() for t in figure.axes[-1].texts] == ["no truth"]
 
 
-def test_it_is_written_as_png_and_pdf(quality, tmp_path):
-    png, pdf = save_tracking_quality(quality, tmp_path)
-    assert png.read_bytes().startswith(b"\x89PNG")
-    assert pdf.read_bytes().startswith(b"%PDF")
+def test_pictures_are_written_over(quality, tmp_path):
+    figure = draw_tracking_quality(quality)
+    old = tmp_path / "pictures" / "one.png"
+    for _ in range(2):
+        assert save_pictures({"one": figure}, tmp_path) == (old,)
+    assert old.read_bytes().startswith(b"\x89PNG")
+    assert save_pictures({}, tmp_path / "none") == ()
+    assert not (tmp_path / "none").exists()
