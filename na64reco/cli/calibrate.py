@@ -63,6 +63,49 @@ def _tracking(task: Task) -> Result:
     return replace(result, pictures={"tracking_quality": draw_tracking_quality(result.detail)})
 
 
+def _ecal(task: Task) -> Result:
+    from na64reco.calibrate.ecal import calibrate_ecal
+    from na64reco.report.energy_calibration import draw_ecal
+
+    result = calibrate_ecal(task)
+    return replace(result, pictures=draw_ecal(result.detail))
+
+
+def _drift(task: Task) -> Result:
+    from na64reco.calibrate.drift import calibrate_drift
+    from na64reco.report.energy_calibration import draw_drift
+
+    result = calibrate_drift(task)
+    return replace(result, pictures=draw_drift(result.detail))
+
+
+def _srd(task: Task) -> Result:
+    from na64reco.calibrate.srd import calibrate_srd
+    from na64reco.report.energy_calibration import draw_srd
+
+    result = calibrate_srd(task)
+    return replace(result, pictures=draw_srd(result.detail))
+
+
+def _ionising(name: str) -> Callable[[Task], Result]:
+    def run(task: Task) -> Result:
+        from na64reco.calibrate.ionising import calibrate_ionising
+        from na64reco.report.energy_calibration import draw_ionising
+
+        result = calibrate_ionising(task, name)
+        return replace(result, pictures=draw_ionising(result.detail))
+
+    return run
+
+
+def _quality(task: Task) -> Result:
+    from na64reco.calibrate.data_quality import calibrate_quality
+    from na64reco.report.stability import draw_quality
+
+    result = calibrate_quality(task)
+    return replace(result, pictures=draw_quality(result.detail))
+
+
 # An entry imports what it needs when it runs. Pictures: `replace(result, pictures=draw_NAME(...))`.
 # Several run in this order; each starts from what those before it have written.
 CALIBRATIONS: Final[dict[str, Calibration]] = {
@@ -71,6 +114,16 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
     "straw": Calibration(_straw, ("straw.txt", "alignment.txt")),
     # Looks only, at what those above have written; writes no conditions.
     "tracking": Calibration(_tracking, ("tracking.root",)),
+    # Electrons with the beam trigger.
+    "drift": Calibration(_drift, ("drift.txt",)),
+    "ecal": Calibration(_ecal, ("ecal.txt",)),
+    "srd": Calibration(_srd, ("srd.txt",)),
+    # Muons.
+    "hcal": Calibration(_ionising("hcal"), ("hcal.txt",)),
+    "veto": Calibration(_ionising("veto"), ("veto.txt",)),
+    "counters": Calibration(_ionising("counters"), ("counters.txt",)),
+    # Any run.
+    "quality": Calibration(_quality, ("quality.txt",)),
 }
 """By the names that `--only` takes."""
 DEFAULT: Final = "alignment"
