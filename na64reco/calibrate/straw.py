@@ -83,8 +83,21 @@ def calibrate_straw(task: Task) -> Result:
         written=tuple(dict.fromkeys((written[0], *aligned, *written[1:]))),
         summary=_summary(planes, crossings, tally),
         tables=(_layer_table(planes, conditions, runs), _plane_table(planes, conditions)),
+        warnings=_left_out(planes, crossings),
         detail=StrawDetail(planes, crossings),
     )
+
+
+def _left_out(planes: Sequence[PlaneFit], crossings: StrawCrossings) -> tuple[str, ...]:
+    fitted = {(p.station, p.projection) for p in planes}
+    names = dict.fromkeys(
+        f"{c.station} {PROJECTIONS[c.projection]}"
+        for c in crossings.layers
+        if (c.station, c.projection) not in fitted
+    )
+    if not names:
+        return ()
+    return (f"too few hits on tracks in {', '.join(names)}: these straws stay as they were.",)
 
 
 def straw_places(

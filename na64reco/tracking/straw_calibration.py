@@ -128,7 +128,7 @@ def folded_moments(
 def fit_straws(
     crossings: StrawCrossings, *, degree: int = DEGREE, rotation: bool = True
 ) -> tuple[PlaneFit, ...]:
-    """Fit all straw planes, each one's layers together.
+    """Fit all straw planes that tracks cross, each one's layers together.
 
     Parameters
     ----------
@@ -140,9 +140,23 @@ def fit_straws(
     Raises
     ------
     DataError
-        If a layer has fewer than 200 hits on tracks.
+        If all planes have a layer with fewer than 200 hits on tracks; others are left out.
     """
+    inside = (
+        np.abs(crossings.offset) < np.array([c.radius for c in crossings.layers])[crossings.layer]
+    )
+    hits = np.bincount(crossings.layer[inside], minlength=len(crossings.layers))
     keys = dict.fromkeys((c.station, c.number, c.projection) for c in crossings.layers)
+    for what, n in zip(crossings.layers, hits, strict=True):
+        if n < _FEWEST:
+            keys.pop((what.station, what.number, what.projection), None)
+    if not keys:
+        counts = ", ".join(f"{c.name} {n}" for c, n in zip(crossings.layers, hits, strict=True))
+        msg = (
+            f"straws: every plane has a layer with fewer than {_FEWEST} hits on tracks ({counts}). "
+            "Give more events of a run whose beam crosses them"
+        )
+        raise DataError(msg)
     return tuple(_fit_plane(crossings, key, degree, rotation=rotation) for key in keys)
 
 
@@ -211,12 +225,6 @@ def _start(crossings: StrawCrossings, column: int, what: StrawLayer, degree: int
     mine = crossings.layer == column
     time, offset = crossings.time[mine], crossings.offset[mine]
     inside = np.abs(offset) < what.radius
-    if int(inside.sum()) < _FEWEST:
-        msg = (
-            f"{what.name}: {int(inside.sum())} hits on tracks, at least {_FEWEST} are needed for "
-            "its r-t relation. Give more events of a run whose beam crosses it"
-        )
-        raise DataError(msg)
     # A line through the medians of the inner and the outer half: no constant is needed to start.
     r = np.abs(offset)
     inner = np.median(time[r < what.radius / 2])

@@ -11,7 +11,7 @@ from na64reco.errors import DataError
 from na64reco.tracking.clusters import find_clusters
 from na64reco.tracking.finding import find_candidates
 from na64reco.tracking.fit import fit_tracks, residuals
-from na64reco.tracking.layout import calorimeter_behind, make_layout
+from na64reco.tracking.layout import make_layout
 from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.planes import PROJECTIONS, choose_spectrometer, strip_planes
 from na64reco.tracking.propagation import propagate
@@ -162,12 +162,11 @@ def _with_straws(
     """A spectrometer that lists all straws on the way up to its calorimeter, for the fit only."""
     chosen = choose_spectrometer(setup, spectrometer)
     strips = [*chosen.upstream, *chosen.downstream]
-    z = {n: setup.stations[n].z for n in strips}
-    stop = calorimeter_behind(setup, max(z.values())).z
+    first, last = _reach(setup, spectrometer)
     straws = [
         n
         for n, s in setup.stations_of("straw").items()
-        if s.z + s.spacing < stop and n not in strips
+        if first < s.z - s.spacing and s.z + s.spacing < last and n not in strips
     ]
     middle = min(setup.magnets[m].z for m in chosen.magnets)
     up = [*chosen.upstream, *(n for n in straws if setup.stations[n].z < middle)]
@@ -184,6 +183,19 @@ def _with_straws(
     wide_planes, lookup = add_straw_planes(planes, wide, conditions, listed)
     layout = make_layout(wide, wide_planes, spectrometer=spectrometer)
     return _Detector(wide_planes, layout), lookup
+
+
+def _reach(setup: Setup, spectrometer: str) -> tuple[float, float]:
+    """z between which tracks of a spectrometer are known: up to other magnets and calorimeters."""
+    chosen = choose_spectrometer(setup, spectrometer)
+    z = [setup.stations[n].z for n in (*chosen.upstream, *chosen.downstream)]
+    things = [(m.start, m.end) for n, m in setup.magnets.items() if n not in chosen.magnets]
+    calorimeters = (c for c in (setup.ecal, setup.vhcal, setup.hcal) if c is not None)
+    for c in calorimeters:
+        depth = sum(s.layers for s in c.sections.values()) * c.layer_thickness
+        things.append((c.z, c.z + depth))
+    before = max((end for _, end in things if end < min(z)), default=-np.inf)
+    return before, min(start for start, _ in things if start > max(z))
 
 
 def _in_order(
