@@ -76,7 +76,11 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
         typer.Option(help="zstd makes the smallest files, lz4 is read 2-3 times faster."),
     ] = "zstd",
     waveforms: Annotated[
-        bool, typer.Option("--waveforms", help="Write raw samples of the calorimeters.")
+        bool,
+        typer.Option(
+            "--waveforms",
+            help="Write raw samples of calorimeters and counters instead of amplitude and time.",
+        ),
     ] = False,
     truth: Annotated[
         bool, typer.Option(help="Write the truth (MC_ branches); without it the file is as data.")
@@ -95,9 +99,6 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
 
     na64reco simulate 2022-electron signal -n 5000 --seed 7 --mass 10 -o signal.root
     """
-    if waveforms:
-        msg = "Raw waveforms cannot be simulated yet; leave --waveforms out."
-        raise typer.BadParameter(msg)
     from na64reco.setup import load_setup
     from na64reco.simulation import write_simulation
 
@@ -112,6 +113,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
             intensity=intensity,
             run=run,
             start_event=start_event,
+            waveforms=waveforms,
             format=format,
             compression=compression,
             truth=truth,

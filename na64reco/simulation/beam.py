@@ -78,8 +78,9 @@ def pile_up(
     intensity: float,
     composition: dict[str, float],
     charge: int,
+    between: tuple[float, float] = (-WINDOW, WINDOW),
 ) -> Tracks:
-    """Further beam particles within `WINDOW`.
+    """Further beam particles within `WINDOW`, or another time.
 
     Parameters
     ----------
@@ -89,11 +90,14 @@ def pile_up(
         Share by particle; the shares add up to 1.
     charge
         Of all of them.
+    between
+        Times relative to the trigger, ns.
     """
-    mean = intensity / (setup.beam.spill_length * 1e9) * 2 * WINDOW
+    start, end = between
+    mean = intensity / (setup.beam.spill_length * 1e9) * (end - start)
     event = np.repeat(np.arange(events), rng.poisson(mean, events))
     names = list(composition)
     kinds = np.array([KINDS[name] for name in names], dtype=np.int8)
     kind = kinds[rng.choice(len(names), size=len(event), p=list(composition.values()))]
-    time = rng.uniform(-WINDOW, WINDOW, len(event))
+    time = rng.uniform(start, end, len(event))
     return _at_beam(rng, setup, event, kind, charge, time=time, primary=False)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from na64reco.simulation.sampling import SampledChannels, sampled_channels
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -149,6 +151,8 @@ class Detector:
     vhcal: Channels | None = None
     veto_attenuation: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """Attenuation length of every bar, mm."""
+    waveforms: Mapping[str, SampledChannels] = field(default_factory=dict)
+    """By collection; empty if the setup has no digitiser."""
 
 
 def _generator(setup: str, *parts: str) -> np.random.Generator:
@@ -294,6 +298,19 @@ def load_detector(setup: Setup) -> Detector:
                     straws[station.number, index, layer] = _straw_plane(
                         name, station, projection, layer
                     )
+    calorimeters = {
+        "ECAL": _ecal(name, setup.ecal),
+        "HCAL": _hcal(name, "hcal", setup.hcal),
+        "Counter": _counters(setup),
+        "SRD": _srd(name, setup.srd) if setup.srd else None,
+        "VETO": _veto(name, setup.veto) if setup.veto else None,
+        "VHCAL": _hcal(name, "vhcal", setup.vhcal) if setup.vhcal else None,
+    }
+    waveforms = {
+        key: sampled_channels(_generator(name, key, "samples"), key, channels, setup.digitizer)
+        for key, channels in calorimeters.items()
+        if channels is not None and setup.digitizer is not None
+    }
     nonuniform = _generator(name, "ecal", "light")
     bars = _generator(name, "veto", "attenuation")
     return Detector(
@@ -301,6 +318,7 @@ def load_detector(setup: Setup) -> Detector:
         ecal=_ecal(name, setup.ecal),
         hcal=_hcal(name, "hcal", setup.hcal),
         counters=_counters(setup),
+        waveforms=waveforms,
         ecal_nonuniformity=nonuniform.uniform(0.01, 0.025, setup.ecal.shape[1:]),
         strips=strips,
         straws=straws,

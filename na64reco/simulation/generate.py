@@ -7,7 +7,9 @@ triggers, so that the trigger does not change the generated events.
 For the physics trigger the counters are looked at first, then the ECAL energies of particles in
 time, and only what remains is followed through all detectors.
 
-Left out: VHCAL and beam momentum stations, raw waveforms, drifts of gains or intensity with time.
+Waveforms have generators of their own: with them or without, an event has the same particles,
+truth and tracker hits. Only particles outside the window of amplitudes, whose pulses samples see
+too, come in addition. Left out: VHCAL and beam momentum stations, drifts of intensity with time.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ import numpy as np
 from na64reco.errors import SetupError, did_you_mean
 from na64reco.events.columns import EventBatch
 from na64reco.events.schema import TRIGGER_BITS
+from na64reco.simulation.beam import WINDOW
 from na64reco.simulation.deposits import Calorimetry, calorimeter_energies, counter_energies
 from na64reco.simulation.detector import Detector, load_detector
-from na64reco.simulation.processes import PROCESSES, Generated, Source, follow
-from na64reco.simulation.readout import read_out
+from na64reco.simulation.processes import PROCESSES, Generated, Source, follow, follow_others
+from na64reco.simulation.readout import Deposits, deposits, read_out, sample
+from na64reco.simulation.spill import spill_of, spill_times
 from na64reco.simulation.transport import beamline
 from na64reco.simulation.trigger import COINCIDENCE, beam_trigger, physics_trigger
+from na64reco.simulation.waveforms import sampling_window
 from na64reco.units import MeV
 
 if TYPE_CHECKING:
@@ -33,14 +38,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from na64reco.events.columns import Hits
     from na64reco.setup.model import Setup
 
 __all__ = ["TriggerMode", "at_momentum", "simulate"]
 
 TriggerMode = Literal["physics", "beam", "none"]
-
-EVENTS_PER_SPILL = 4000
-"""Recorded events of a spill, assumed."""
 
 _BATCH = {"none": 4000, "beam": 4000, "physics": 20_000}
 """Beam particles per batch by trigger."""
@@ -58,6 +61,8 @@ class _Job:
     trigger: TriggerMode
     run: int
     truth: bool
+    start_event: int
+    waveforms: bool
 
 
 def at_momentum(setup: Setup, momentum: float) -> Setup:
@@ -90,6 +95,7 @@ def simulate(
     mass: float | None = None,
     truth: bool = True,
     start_event: int = 1,
+    waveforms: bool = False,
 ) -> Iterator[EventBatch]:
     """Simulated events as hit-file batches.
 
@@ -118,6 +124,8 @@ def simulate(
         Write ``MC_`` scalars; without them the file passes for data.
     start_event
         Number of the first event.
+    waveforms
+        Calorimeters and counters have `samples` instead of `amplitude` and `time`.
 
     Yields
     ------
@@ -130,7 +138,7 @@ def simulate(
         For an unknown process, trigger or model, or numbers out of range.
     SetupError
         If the setup has detectors that the simulation lacks (VHCAL, beam momentum stations) or an
-        ECAL without a preshower, or if nothing fires the trigger.
+        ECAL without a preshower, or no digitiser for waveforms, or if nothing fires the trigger.
     """
     if process not in PROCESSES:
         msg = f"There is no process {process!r}. {did_you_mean(process, PROCESSES)}"
@@ -149,6 +157,9 @@ def simulate(
         msg = f"model and mass belong to the process 'signal', not to {process!r}"
         raise ValueError(msg)
     _refuse_unknown_detectors(setup)
+    if waveforms and setup.digitizer is None:
+        msg = f"The setup {setup.name!r} has no `digitizer`, so nothing can be sampled. Add one."
+        raise SetupError(msg)
     charge = {"electron": -1, "positron": 1}.get(process, setup.beam.charge)
     setup = _scale_magnets(setup, charge * setup.beam.charge)
     source = Source(
@@ -165,8 +176,10 @@ def simulate(
         trigger=trigger,
         run=setup.runs[0] if run is None else run,
         truth=truth,
+        start_event=start_event,
+        waveforms=waveforms,
     )
-    return _batches(job, n, seed=seed, start_event=start_event)
+    return _batches(job, n, seed=seed)
 
 
 def _refuse_unknown_detectors(setup: Setup) -> None:
@@ -186,15 +199,18 @@ def _refuse_unknown_detectors(setup: Setup) -> None:
         raise SetupError(msg)
 
 
-def _batches(job: _Job, n: int, *, seed: int, start_event: int) -> Iterator[EventBatch]:
+def _batches(job: _Job, n: int, *, seed: int) -> Iterator[EventBatch]:
     process = job.source.process
     made = number = empty = 0
     size = _BATCH[job.trigger]
     while made < n:
         key = (PROCESSES.index(process), number)
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+        generators = tuple(
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(*key, *which)))
+            for which in ((), (1,), (2,))
+        )
         number += 1
-        batch = _batch(rng, job, size)
+        batch = _batch(generators, job, size, start=job.start_event - 1 + made)
         if len(batch) == 0:
             empty += 1
             if empty == _HOPELESS:
@@ -207,10 +223,6 @@ def _batches(job: _Job, n: int, *, seed: int, start_event: int) -> Iterator[Even
             continue
         empty = 0
         batch = batch.slice(0, min(len(batch), n - made))
-        index = made + np.arange(len(batch), dtype=np.int64)
-        batch.scalars["event"] = (start_event + index).astype(np.uint64)
-        spill = 1 + (start_event - 1 + index) // EVENTS_PER_SPILL
-        batch.scalars["spill"] = spill.astype(np.uint32)
         if not job.truth:
             for name in [name for name in batch.scalars if name.startswith("MC_")]:
                 del batch.scalars[name]
@@ -218,7 +230,14 @@ def _batches(job: _Job, n: int, *, seed: int, start_event: int) -> Iterator[Even
         yield batch
 
 
-def _batch(rng: np.random.Generator, job: _Job, events: int) -> EventBatch:
+def _batch(
+    generators: tuple[np.random.Generator, ...], job: _Job, events: int, *, start: int
+) -> EventBatch:
+    """Events of a fixed number of beam particles; the first is that of the number `start`, from 0.
+
+    The generators draw the events, what waveforms need in addition, and times in the spill.
+    """
+    rng, sampling, when = generators
     setup, detector, line = job.source.setup, job.detector, job.source.line
     generated = follow(rng, job.source, events)
     tracks, paths = generated.tracks, generated.paths
@@ -253,19 +272,50 @@ def _batch(rng: np.random.Generator, job: _Job, events: int) -> EventBatch:
         late,
         calorimeter_energies(rng, setup, detector, line, tracks.take(late), paths.take(late)),
     )
-    collections = read_out(rng, setup, detector, line, generated, counters, energies)
+    count = len(beam)
+    collections, seen = read_out(
+        rng, setup, detector, line, count, tracks, paths, counters, energies
+    )
     bits = physics * TRIGGER_BITS["physics"] + beam * TRIGGER_BITS["beam"]
     if job.trigger == "none":
         bits = bits | TRIGGER_BITS["random"]
-    jitter = setup.trigger.master_time_jitter * rng.standard_normal(len(beam))
+    jitter = setup.trigger.master_time_jitter * rng.standard_normal(count)
+    number = start + np.arange(count, dtype=np.int64)
+    spill = spill_of(number)
+    spill_time = spill_times(when, number, setup.beam.spill_length)
     scalars: dict[str, NDArray[Any]] = {
-        "run": np.full(len(beam), job.run, dtype=np.uint32),
-        "spill": np.zeros(len(beam), dtype=np.uint32),
-        "event": np.zeros(len(beam), dtype=np.uint64),
+        "run": np.full(count, job.run, dtype=np.uint32),
+        "spill": spill,
+        "event": (number + 1).astype(np.uint64),
         "trigger": bits.astype(np.uint32),
         "master_time": (setup.trigger.master_time + jitter).astype(np.float32),
+        "spill_time": spill_time.astype(np.float32),
     }
+    if job.waveforms:
+        # Pedestals drift over some spills.
+        slow = 0.7 * (spill + spill_time / setup.beam.spill_length)
+        collections |= _sampled(sampling, job, seen, phase=jitter, slow=slow)
     return EventBatch(scalars | _truth(line.surface("ecal"), generated, energies), collections)
+
+
+def _sampled(
+    rng: np.random.Generator,
+    job: _Job,
+    seen: Deposits,
+    *,
+    phase: NDArray[np.float64],
+    slow: NDArray[np.float64],
+) -> dict[str, Hits]:
+    """Waveforms: of the particles that were followed, and of those before and after them."""
+    setup, line = job.source.setup, job.source.line
+    assert setup.digitizer is not None
+    begin, end = sampling_window(setup.digitizer)
+    parts = [seen]
+    for between in ((begin, -WINDOW), (WINDOW, end)):
+        if between[1] > between[0]:
+            tracks, paths = follow_others(rng, job.source, len(phase), between=between)
+            parts.append(deposits(rng, setup, job.detector, line, tracks, paths))
+    return sample(rng, setup, job.detector, parts, phase=phase, slow=slow)
 
 
 def _truth(face: int, generated: Generated, energies: Calorimetry) -> dict[str, NDArray[Any]]:

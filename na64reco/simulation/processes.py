@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from na64reco.setup.model import Setup
 
-__all__ = ["PROCESSES", "Generated", "Source", "follow"]
+__all__ = ["PROCESSES", "Generated", "Source", "follow", "follow_others"]
 
 PROCESSES = (*PROCESS_CODES, "beam")
 """What can be simulated; `beam` is everything at its rate."""
@@ -130,6 +130,37 @@ def follow(rng: np.random.Generator, source: Source, events: int) -> Generated:
         code=code,
         missing=missing,
         pileup=np.bincount(others.event, minlength=events),
+    )
+
+
+def follow_others(
+    rng: np.random.Generator, source: Source, events: int, *, between: tuple[float, float]
+) -> tuple[Tracks, Paths]:
+    """Pile-up within other times than those of `follow`, with its secondaries.
+
+    Parameters
+    ----------
+    between
+        Times relative to the trigger, ns.
+    """
+    composition, charge = _pile_up_beam(source)
+    tracks = pile_up(
+        rng,
+        source.setup,
+        events,
+        intensity=source.intensity,
+        composition=composition,
+        charge=charge,
+        between=between,
+    )
+    paths = propagate(rng, source.line, tracks)
+    share, hadrons = nuclear_interactions(rng, source.setup, source.line, tracks, paths)
+    secondaries = Tracks.join([bremsstrahlung_photons(tracks, paths), hadrons])
+    order = np.argsort(np.concatenate((tracks.event, secondaries.event)), kind="stable")
+    tracks = tracks.with_(share=share)
+    return (
+        Tracks.join([tracks, secondaries]),
+        Paths.join([paths, propagate(rng, source.line, secondaries)], order),
     )
 
 

@@ -30,6 +30,7 @@ def write_simulation(
     mass: float | None = None,
     truth: bool = True,
     start_event: int = 1,
+    waveforms: bool = False,
     format: Literal["ttree", "rntuple"] = "ttree",  # noqa: A002 - the name of the option
     compression: Literal["zstd", "lz4", "none"] = "zstd",
     overwrite: bool = False,
@@ -61,6 +62,7 @@ def write_simulation(
         mass=mass,
         truth=truth,
         start_event=start_event,
+        waveforms=waveforms,
     )
     metadata = {
         "setup": setup.name,
