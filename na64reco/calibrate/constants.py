@@ -9,6 +9,7 @@ import numpy as np
 
 import na64reco
 from na64reco.calibration import (
+    DRIFT_FILE,
     LAST_RUN,
     WAVEFORM_FILE,
     Block,
@@ -91,13 +92,7 @@ def write_constants(
         Block(valid, tuple(keys.items()), *_table(name, fmt, rows, factors))
         for valid, factors in _factors(before, (runs[0], min(runs[1], LAST_RUN)))
     )
-    copies = {
-        other: (task.source / other).read_text(encoding="utf-8")
-        for other in (*formats, WAVEFORM_FILE)
-        if other != name
-        and not (task.out / other).exists()
-        and (other != WAVEFORM_FILE or (task.source / other).exists())
-    }
+    others = others_of(task, name)
     write_sdc(
         target,
         (*(b for b in before.blocks if not any(_replaced(b, new, fmt) for new in blocks)), *blocks),
@@ -105,9 +100,34 @@ def write_constants(
         header=header or f"{task.setup.title}: {name.removesuffix('.txt')}.",
         overwrite=True,
     )
-    for other, text in copies.items():
+    return target, *copy_files(task, others)
+
+
+def others_of(task: Task, name: str) -> dict[str, str]:
+    """Texts of the starting folder's conditions files, but ``name``, that ``out`` lacks.
+
+    To be read before anything is written: it says what is missing.
+
+    Raises
+    ------
+    OSError
+        If a file that the setup needs is not there.
+    """
+    optional = (WAVEFORM_FILE, DRIFT_FILE)
+    return {
+        other: (task.source / other).read_text(encoding="utf-8")
+        for other in (*file_formats(task.setup), *optional)
+        if other != name
+        and not (task.out / other).exists()
+        and (other not in optional or (task.source / other).exists())
+    }
+
+
+def copy_files(task: Task, texts: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write what `others_of` has read into ``out``."""
+    for other, text in texts.items():
         (task.out / other).write_text(text, encoding="utf-8")
-    return target, *(task.out / other for other in copies)
+    return tuple(task.out / other for other in texts)
 
 
 def write_summary(task: Task, name: str, summary: Mapping[str, Any]) -> Path:

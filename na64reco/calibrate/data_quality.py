@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from na64reco.calibrate.constants import copy_files, others_of
 from na64reco.calibrate.gain_drift import location
 from na64reco.calibrate.sample import Tally, read_parts
 from na64reco.calibrate.stability import (
@@ -245,16 +246,10 @@ def _write(task: Task, found: QualityCheck, tally: Tally) -> tuple[Path, ...]:
         columns=("run", "spill", "reason") if rows else (),
         rows=tuple((*key, reason) for key, reason in rows.items()),
     )
-    copies = {
-        other: (task.source / other).read_text(encoding="utf-8")
-        for other in file_formats(task.setup)
-        if other != FILE and not (task.out / other).exists()
-    }
+    others = others_of(task, FILE)
     target = task.out / FILE
     write_sdc(target, (block,), fmt, header=header, overwrite=True)
-    for other, text in copies.items():
-        (task.out / other).write_text(text, encoding="utf-8")
-    return target, *(task.out / other for other in copies)
+    return target, *copy_files(task, others)
 
 
 def _table(found: QualityCheck) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from na64reco.calibrate.constants import copy_files, others_of
 from na64reco.calibrate.electrons import Electrons, read_electrons
 from na64reco.calibrate.gain_drift import FEWEST, DriftFit, fit_drift
 from na64reco.calibrate.sample import Tally
@@ -15,7 +16,6 @@ from na64reco.calibration import (
     DRIFT_FILE,
     Block,
     drift_format,
-    file_formats,
     read_sdc,
     write_sdc,
 )
@@ -162,16 +162,10 @@ def _write(task: Task, fit: DriftFit, tally: Tally) -> tuple[Path, ...]:
         columns=_COLUMNS if rows else (),
         rows=tuple(rows),
     )
-    copies = {
-        other: (task.source / other).read_text(encoding="utf-8")
-        for other in file_formats(task.setup)
-        if not (task.out / other).exists()
-    }
+    others = others_of(task, DRIFT_FILE)
     target = task.out / DRIFT_FILE
     write_sdc(target, (block,), fmt, header="\n".join(lines), overwrite=True)
-    for other, text in copies.items():
-        (task.out / other).write_text(text, encoding="utf-8")
-    return target, *(task.out / other for other in copies)
+    return target, *copy_files(task, others)
 
 
 def _table(fit: DriftFit) -> Table:
