@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+import numpy as np
 from numba import njit
 
 from na64reco.constants import BEND_PER_TESLA_MM
@@ -56,6 +57,7 @@ _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
 _MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
 _TIME_LIMIT: Final = 10.0  # chi2 of a hit's time: no worse than a missing one
+_CROWD: Final = 64  # candidates, of which pairs are compared
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
 _SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner, off the beam
 
@@ -164,6 +166,31 @@ def _times_differ(hits, time, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _exchange(hits, scores, n, chosen):  # type: ignore[no-untyped-def]
+    """Replace pairs of the ``chosen`` by the two candidates of the same hits that are better.
+
+    Two particles are near each other in some planes: the best of all candidates may have the hits
+    of both, and leaves a bad one.
+    """
+    planes = hits.shape[1]
+    for i in range(len(chosen)):
+        for j in range(i):
+            a, b = chosen[i], chosen[j]
+            best = scores[a] + scores[b] - 1e-9
+            for c in range(n):
+                for d in range(c):
+                    if scores[c] + scores[d] < best:
+                        same = True
+                        for p in range(planes):
+                            same &= (hits[c, p] == hits[a, p] and hits[d, p] == hits[b, p]) or (
+                                hits[c, p] == hits[b, p] and hits[d, p] == hits[a, p]
+                            )
+                        if same:
+                            best = scores[c] + scores[d]
+                            chosen[i], chosen[j] = c, d
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def resolve(hits, values, n, time, weight, least_own, kept_hits, kept_values, kept, room, used):  # type: ignore[no-untyped-def]
     """Keep the best of ``n`` candidates that are the same particle.
 
@@ -178,6 +205,9 @@ def resolve(hits, values, n, time, weight, least_own, kept_hits, kept_values, ke
     if n > 1:
         for c in range(n):
             values[c, SCORE] += _times_differ(hits[c], time, weight)
+    first = kept
+    crowd = 4 <= n <= _CROWD  # two that are right, two that are not
+    scores, chosen = values[: n if crowd else 0, SCORE].copy(), np.empty(n, np.int64)
     for _ in range(n):
         best = 0
         for c in range(1, n):
@@ -203,8 +233,16 @@ def resolve(hits, values, n, time, weight, least_own, kept_hits, kept_values, ke
                             values[c, SCORE] += _MISSING
             for i in range(values.shape[1]):
                 kept_values[kept, i] = values[best, i]
+            chosen[kept - first] = best
             kept += 1
         values[best, SCORE] = math.inf
+    if crowd and kept - first > 1:
+        _exchange(hits, scores, n, chosen[: kept - first])
+        for k in range(first, kept):
+            best = chosen[k - first]
+            kept_hits[k, :] = hits[best]
+            for i in range(values.shape[1]):
+                kept_values[k, i] = scores[best] if i == SCORE else values[best, i]
     return kept
 
 

@@ -1,4 +1,4 @@
-"""The finder's short way through the magnets against the full one."""
+"""The finder's choices by hand, and its short way through the magnets against the full one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from na64reco.tracking.layout import make_layout
+from na64reco.tracking.pairing import pair_views
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.propagation import propagate
-from na64reco.tracking.views import _bend
+from na64reco.tracking.views import QP, SCORE, WIDTH, _bend, resolve
 
 
 @pytest.mark.parametrize("momentum", [0.3, 1.0, 10.0, -100.0])
@@ -21,3 +22,65 @@ def test_bend_agrees_with_the_propagation(setup, conditions, momentum, here):
     assert np.isnan(expected) == turns_back
     x = _bend(5.0, 2e-3, 1 / momentum, here, 14000.0, dipoles)
     assert x == pytest.approx(expected, rel=1e-10, nan_ok=True)
+
+
+def candidates(hits, scores):
+    """Those of ``hits``, by plane; q/p numbers them."""
+    values = np.zeros((len(scores), WIDTH))
+    values[:, SCORE], values[:, QP] = scores, np.arange(len(scores))
+    return np.array(hits), values
+
+
+def kept(hits, scores, times, least_own=3):
+    hits, values = candidates(hits, scores)
+    kept_hits, kept_values = np.empty((9, hits.shape[1]), np.int64), np.empty((9, WIDTH))
+    n_hits = hits.max() + 1
+    n = resolve(
+        hits, values, len(scores), np.array(times), np.ones(n_hits), least_own,
+        kept_hits, kept_values, 0, 9, np.zeros(n_hits, np.bool_),
+    )  # fmt: skip
+    return kept_values[:n, QP].astype(int).tolist()
+
+
+# Two particles with hits 0, 2, 4, .. and 1, 3, 5, .. in six planes.
+FIRST, SECOND = np.arange(0, 12, 2), np.arange(1, 12, 2)
+CROSSED = [np.r_[FIRST[:2], SECOND[2:]], np.r_[SECOND[:2], FIRST[2:]]]
+
+
+def test_of_two_near_particles_the_pair_of_tracks_with_the_smaller_sum_stays():
+    hits = [FIRST, SECOND, *CROSSED]
+    times = np.zeros(12)
+    assert sorted(kept(hits, [-57.0, -57.0, -58.0, -50.0], times)) == [0, 1]
+    assert sorted(kept(hits, [-57.0, -57.0, -58.0, -57.0], times)) == [2, 3]
+    # Both are equally good in place, but one came 3 standard deviations later.
+    times[1::2] = 3.0
+    assert sorted(kept(hits, [-57.0, -57.0, -57.5, -57.5], times)) == [0, 1]
+
+
+def test_a_track_with_hits_of_its_own_may_share_the_others():
+    shared = np.r_[FIRST[:3], SECOND[3:]]
+    assert sorted(kept([FIRST, shared], [-57.0, -55.0], np.zeros(12))) == [0, 1]
+    assert kept([FIRST, CROSSED[1]], [-57.0, -55.0], np.zeros(12)) == [0]
+    assert len(kept([FIRST, CROSSED[1]], [-57.0, -55.0], np.zeros(12), least_own=2)) == 2
+
+
+def joined(charges_x, charges_y, times_x=(0.0, 0.0), times_y=(0.0, 0.0)):
+    """Pairs of tracks 0 and 1 in x and y, three chambers each, best first."""
+    hits = np.array([[0, 1, 2], [3, 4, 5]])
+    _, values = candidates(hits, [-30.0, -30.0])
+    pairs, times = np.empty((2, 2), np.int64), np.empty(2)
+    pair_views(
+        2, 2, hits, np.arange(6), values, np.array(times_x), np.ones(2),
+        hits, np.arange(6, 12), values, np.array(times_y), np.ones(2),
+        np.arange(3), np.r_[charges_x, charges_y].astype(float), np.empty((0, 0)), 2, pairs, times,
+    )  # fmt: skip
+    return [tuple(p) for p in pairs.tolist()]
+
+
+def test_charges_tell_which_track_in_x_is_which_in_y():
+    small, large = [300, 250, 280], [500, 600, 700]
+    assert set(joined([*small, *large], [*large, *small])) == {(0, 1), (1, 0)}
+    assert set(joined([*small, *large], [*small, *large])) == {(0, 0), (1, 1)}
+    # A chamber with the charge of both does not outvote the other two; without charges: times.
+    assert set(joined([*small, *large], [1100, 250, 280, 510, 600, 700])) == {(0, 0), (1, 1)}
+    assert joined([0] * 6, [0] * 6, (4.0, 0.0), (0.0, 4.0)) == [(1, 0), (0, 1)]
