@@ -57,56 +57,52 @@ def fit_channel(
     room: Room,
 ) -> tuple[int, float, bool]:  # pragma: no cover - compiled
     """Pulses of one waveform: their number, chi2, whether measured at the expected time."""
+    # One place for each call: what is inlined twice is compiled twice.
     length = len(y)
-    full = usable == length
-    if full and 0 < top < length - 1:
-        left, right = y[top] - y[top - 1], y[top] - y[top + 1]
-        start = top + 0.5 * (left - right) / max(left + right, 1e-9) - table.peak
-    elif not full:
+    low = high = position = 0.0
+    if usable < length:
         begin, end = -1, 0
         for i in range(length):
             if clipped[i]:
                 begin = i if begin < 0 else begin
                 end = i
         low, high = begin - 3.0 - table.peak, end + 1.0 - table.peak
-        low, high = max(low, table.first), min(high, table.last)
-        start = seed(y, weight, table, low, high, clipped, ceiling, room)
     elif top == 0:
-        start = seed(y, weight, table, table.first, 1.0 - table.peak, clipped, ceiling, room)
+        low, high = table.first, 1.0 - table.peak
+    elif top == length - 1:
+        low, high = length - 3.0 - table.peak, table.last
     else:
-        start = seed(
-            y, weight, table, length - 3.0 - table.peak, table.last, clipped, ceiling, room
-        )
-    start = min(max(start, table.first), table.last)
-    amplitude, position, chi2 = fit_one(y, weight, table, start, _STEPS, errors, room)
-    if shape_error * amplitude > 0.3 * sigma:
+        left, right = y[top] - y[top - 1], y[top] - y[top + 1]
+        position = top + 0.5 * (left - right) / max(left + right, 1e-9) - table.peak
+    if high > low:
+        low, high = max(low, table.first), min(high, table.last)
+        position = seed(y, weight, table, low, high, clipped, ceiling, room)
+    position = min(max(position, table.first), table.last)
+    amplitude = chi2 = 0.0
+    for again in range(2):
+        steps = np.int64(_STEPS)
+        amplitude, position, chi2 = fit_one(y, weight, table, position, steps, errors, room)
+        if again or not shape_error * amplitude > 0.3 * sigma:
+            break
         _weigh(weight, room.height, amplitude, sigma, shape_error)
-        amplitude, position, chi2 = fit_one(y, weight, table, position, 4, errors, room)
-    if amplitude > 0.0 and not 0.0 <= position + table.peak <= length - 1.0:
-        amplitudes[0], positions[0] = amplitude, position
-        chi2 = fit_together(y, weight, table, amplitudes, positions, 1, errors, _TOGETHER, room)
-        amplitude, position = amplitudes[0], positions[0]
-    freedom = usable - 2.0
-    suspect = chi2 > freedom + _SUSPECT * np.sqrt(2.0 * freedom)
     amplitudes[0], positions[0] = amplitude, position
-    if not suspect:
-        if amplitude > FOUND * errors[0, 0]:
-            return 1, chi2, False
-        return _expected(y, weight, expected, table, amplitudes, positions, errors, room)
+    outside = not 0.0 <= position + table.peak <= length - 1.0
     number = 1 if amplitude > 0.0 else 0
-    number, chi2 = _more(
-        y,
-        weight,
-        usable,
-        number,
-        chi2,
-        shape_error,
-        table,
-        amplitudes,
-        positions,
-        errors,
-        room,
-    )
+    if (outside and number) or _suspicious(chi2, usable, number):
+        number, chi2 = _more(
+            y,
+            weight,
+            usable,
+            number,
+            outside,
+            chi2,
+            shape_error,
+            table,
+            amplitudes,
+            positions,
+            errors,
+            room,
+        )
     if number == 0 or (number == 1 and not amplitudes[0] > FOUND * errors[0, 0]):
         return _expected(y, weight, expected, table, amplitudes, positions, errors, room)
     return number, chi2, False
@@ -200,6 +196,7 @@ def _more(
     weight: Array,
     usable: int,
     number: int,
+    outside: bool,
     chi2: float,
     shape_error: float,
     table: PulseTable,
@@ -208,111 +205,93 @@ def _more(
     errors: Array,
     room: Room,
 ) -> tuple[int, float]:  # pragma: no cover - compiled
-    """Add pulses as long as each lowers chi2 by enough."""
+    """Add pulses as long as each lowers chi2 by enough.
+
+    A first pulse whose maximum is outside the window is fitted again with its position held.
+    """
     length = len(y)
     residual = np.empty(length)
-    try_amplitudes, try_positions = amplitudes.copy(), positions.copy()
-    try_errors, other_errors = errors.copy(), errors.copy()
-    other_amplitudes, other_positions = amplitudes.copy(), positions.copy()
+    new_amplitudes, new_positions = amplitudes.copy(), positions.copy()
+    new_errors = errors.copy()
+    best_amplitudes, best_positions = amplitudes.copy(), positions.copy()
+    best_errors = errors.copy()
+    alone = outside and number == 1
     while number < MAX_PULSES:
-        freedom = usable - 2.0 * number
-        if freedom < 3.0 or chi2 < freedom + _SUSPECT * np.sqrt(2.0 * freedom):
+        if not (alone or _suspicious(chi2, usable, number)):
             break
-        for j in range(number):
-            pulse_at(table, positions[j], room.height[j], room.slope[j])
-        for i in range(length):
-            value = y[i]
-            for j in range(number):
-                value -= amplitudes[j] * room.height[j, i]
-            residual[i] = value
-        where, gain = look_for(residual, weight, table, number, table.first, table.last, room)
-        if gain < 0.5 * GAIN:
-            break
-        after = _try(
-            where,
-            y,
-            residual,
-            weight,
-            number,
-            table,
-            amplitudes,
-            positions,
-            try_amplitudes,
-            try_positions,
-            try_errors,
-            room,
-        )
-        # Close to another pulse a candidate may be on the wrong side of it: try the other one.
-        near = positions[0]
-        for j in range(1, number):
-            near = positions[j] if abs(positions[j] - where) < abs(near - where) else near
-        if abs(where - near) < _NEAR:
-            low, high = (near + 0.25, near + _NEAR) if where < near else (near - _NEAR, near - 0.25)
-            low, high = max(low, table.first), min(high, table.last)
+        best = np.inf
+        low, high = table.first, table.last
+        for attempt in range(2):
             for j in range(number):
                 pulse_at(table, positions[j], room.height[j], room.slope[j])
-            other, gain = look_for(residual, weight, table, number, low, high, room)
-            if gain > 0.1 * GAIN:
-                chi2_there = _try(
-                    other,
-                    y,
-                    residual,
-                    weight,
-                    number,
-                    table,
-                    amplitudes,
-                    positions,
-                    other_amplitudes,
-                    other_positions,
-                    other_errors,
-                    room,
-                )
-                if chi2_there < after:
-                    after = chi2_there
-                    try_amplitudes[:] = other_amplitudes
-                    try_positions[:] = other_positions
-                    try_errors[:] = other_errors
-        largest = 0.0
-        for j in range(number + 1):
-            largest = max(largest, try_amplitudes[j])
-        sound = after < chi2 - GAIN
-        for j in range(number + 1):
-            sound &= try_amplitudes[j] > FOUND * try_errors[0, j]
-            sound &= try_amplitudes[j] > 3.0 * shape_error * largest
-        if not sound:
-            break
-        number += 1
-        chi2 = after
+                new_amplitudes[j], new_positions[j] = amplitudes[j], positions[j]
+            total = np.int64(number)
+            where = low
+            if not alone:
+                for i in range(length):
+                    value = y[i]
+                    for j in range(number):
+                        value -= amplitudes[j] * room.height[j, i]
+                    residual[i] = value
+                where, gain = look_for(residual, weight, table, number, low, high, room)
+                if gain < (0.1 if attempt else 0.5) * GAIN:
+                    break
+                new_amplitudes[number] = _height(residual, weight, table, where, room)
+                new_positions[number] = where
+                total += 1
+            after = fit_together(
+                y,
+                weight,
+                table,
+                new_amplitudes,
+                new_positions,
+                total,
+                new_errors,
+                np.int64(_TOGETHER),
+                room,
+            )
+            if after < best:
+                best = after
+                # Element by element: assigning slices costs seconds of compilation.
+                for j in range(total):
+                    best_amplitudes[j], best_positions[j] = new_amplitudes[j], new_positions[j]
+                    for k in range(3):
+                        best_errors[k, j] = new_errors[k, j]
+            if alone or number == 0:
+                break
+            # Close to another pulse a candidate may be on the wrong side: try the other one.
+            near = positions[0]
+            for j in range(1, number):
+                near = positions[j] if abs(positions[j] - where) < abs(near - where) else near
+            if abs(where - near) >= _NEAR:
+                break
+            low = near + 0.25 if where < near else near - _NEAR
+            high = low + _NEAR - 0.25
+            low, high = max(low, table.first), min(high, table.last)
+        total = number + (0 if alone else 1)
+        if not alone:
+            largest = 0.0
+            for j in range(total):
+                largest = max(largest, best_amplitudes[j])
+            sound = best < chi2 - GAIN
+            for j in range(total):
+                sound &= best_amplitudes[j] > FOUND * best_errors[0, j]
+                sound &= best_amplitudes[j] > 3.0 * shape_error * largest
+            if not sound:
+                break
+        chi2, number, alone = best, total, False
         for j in range(number):
-            amplitudes[j], positions[j] = try_amplitudes[j], try_positions[j]
+            amplitudes[j], positions[j] = best_amplitudes[j], best_positions[j]
             for k in range(3):
-                errors[k, j] = try_errors[k, j]
+                errors[k, j] = best_errors[k, j]
     return number, chi2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _try(
-    where: float,
-    y: Array,
-    residual: Array,
-    weight: Array,
-    number: int,
-    table: PulseTable,
-    amplitudes: Array,
-    positions: Array,
-    new_amplitudes: Array,
-    new_positions: Array,
-    new_errors: Array,
-    room: Room,
-) -> float:  # pragma: no cover - compiled
-    """Fit the pulses found so far and one more that begins at `where`; chi2."""
-    for j in range(number):
-        new_amplitudes[j], new_positions[j] = amplitudes[j], positions[j]
-    new_amplitudes[number] = _height(residual, weight, table, where, room)
-    new_positions[number] = where
-    return fit_together(
-        y, weight, table, new_amplitudes, new_positions, number + 1, new_errors, _TOGETHER, room
-    )
+def _suspicious(chi2: float, usable: int, number: int) -> bool:  # pragma: no cover - compiled
+    """Whether pulses are missing in the description of a waveform."""
+    freedom = usable - 2.0 * number
+    return freedom >= 3.0 and chi2 > freedom + _SUSPECT * np.sqrt(2.0 * freedom)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
