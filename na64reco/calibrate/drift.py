@@ -33,6 +33,8 @@ __all__ = ["DriftCalibration", "calibrate_drift"]
 _COLUMNS: Final = ("detector", "run", "spills", "time", "factor", "factor_error", "entries")
 _NEAR: Final = 0.3
 """Events within this of the peak serve, relative."""
+_OFF: Final = 2.0
+"""By which factor the starting scales may be off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,13 @@ def calibrate_drift(task: Task) -> Result:
     with np.errstate(invalid="ignore"):
         middle = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 0.0
         near = np.flatnonzero(np.abs(ratio / max(middle, 1e-9) - 1) < _NEAR)
-    if len(near) < 2 * FEWEST or len(near) < 0.5 * np.count_nonzero(np.isfinite(ratio)):
+    most = len(near) > 0.5 * np.count_nonzero(np.isfinite(ratio))
+    if len(near) < 2 * FEWEST or not most or not 1 / _OFF < middle < _OFF:
         msg = (
             f"{', '.join(task.files[:3])}: {len(near)} of {len(ratio)} events lie within "
             f"{_NEAR:.0%} of the middle of the ECAL's energies, {middle:.3g} of the beam's; the "
-            f"drift needs a peak of at least {2 * FEWEST} electrons that holds most events. Give "
-            "runs of the electron beam with the beam trigger"
+            f"drift needs a peak of at least {2 * FEWEST} electrons that holds most events, not "
+            "far from 1. Give runs of the electron beam with the beam trigger"
         )
         raise DataError(msg)
     fit = fit_drift(
