@@ -70,6 +70,8 @@ def _print(report: FileReport) -> None:
         show("triggers: " + ", ".join(f"{name} {n}" for name, n in report.triggers.items()))
     if report.hits:
         show("hits per event: " + ", ".join(f"{n} {v:.2f}" for n, v in report.hits.items()))
+    for name, found in report.waveforms.items():
+        show(f"{name}: {found.number} waveforms, {found.clipped} clipped, {found.empty} all zero")
     for key, value in report.metadata.items():
         show(escape(f"{key}: {value}"))
     if report.branches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from na64reco.events.check import check_branches, check_events, event_problems, find_duplicates
 from na64reco.events.columns import EventBatch, Hits, concatenate
 from na64reco.events.files import HitFile, open_file
-from na64reco.events.inspect import BranchReport, FileReport, inspect_file
+from na64reco.events.inspect import BranchReport, FileReport, WaveformReport, inspect_file
 from na64reco.events.mapping import Mapping, Source, load_mapping
 from na64reco.events.nano import HitSchema
 from na64reco.events.read import (
@@ -43,6 +43,7 @@ __all__ = [
     "Hits",
     "Mapping",
     "Source",
+    "WaveformReport",
     "check_branches",
     "check_events",
     "concatenate",

@@ -71,7 +71,9 @@ def check_events(
     """See that events are possible in a setup.
 
     Cells, modules, strips, wires and counters must exist in the setup, amplitudes, charges and
-    times must be finite, and no (run, event) may be there twice among these events.
+    times must be finite, samples within the range of the setup's digitiser, and no (run, event)
+    may be there twice among these events. Where all collections are looked at, those of sampled
+    detectors must have amplitudes or samples.
 
     Parameters
     ----------
@@ -123,6 +125,7 @@ def event_problems(
         else:
             known = COLLECTIONS.get(name, {})
             fields = [f for f in known if f != "samples" and has_field(events, name, f)]
+            yield from _nothing_measured(events, name)
         hits = read_hits(events, name, fields)
         where = _Where(run, event, hits)
         for field in fields:
@@ -130,6 +133,9 @@ def event_problems(
                 yield from _not_finite(branch_name(name, field), hits[field], where)
         if setup is not None and hits.size:
             yield from _outside(name, hits, setup, where)
+        wanted = "samples" in collections[name] if isinstance(collections, Mapping) else True
+        if wanted and setup is not None and has_field(events, name, "samples"):
+            yield from _beyond_range(read_hits(events, name, ["samples"]), name, setup, where)
 
 
 def find_duplicates(run: NDArray[Any], event: NDArray[Any]) -> NDArray[np.int64]:
@@ -177,6 +183,33 @@ def _not_finite(branch: str, values: NDArray[Any], where: _Where) -> Iterator[st
     if values.size == 0 or (np.isfinite(values.min()) and np.isfinite(values.max())):
         return
     yield where.problem(branch, values, ~np.isfinite(values), "a finite number")
+
+
+def _nothing_measured(events: Any, name: str) -> Iterator[str]:
+    """A detector with channels, but neither amplitudes nor samples."""
+    if "samples" in COLLECTIONS.get(name, {}) and not any(
+        has_field(events, name, field) for field in ("amplitude", "samples")
+    ):
+        yield (
+            f"collection {name} has neither {branch_name(name, 'amplitude')!r} nor "
+            f"{branch_name(name, 'samples')!r}, so it says nothing about energies; one of them is "
+            "needed"
+        )
+
+
+def _beyond_range(hits: Hits, name: str, setup: Setup, where: _Where) -> Iterator[str]:
+    """Samples above the largest value of the digitiser: of another digitiser, or not samples."""
+    if setup.digitizer is None:
+        yield (
+            f"collection {name} has samples, but setup {setup.name} has no `digitizer` that says "
+            "how they were made; add one"
+        )
+        return
+    samples, largest = hits["samples"], 2**setup.digitizer.bits - 1
+    if samples.size and int(samples.max()) > largest:
+        top = samples.max(axis=1)
+        allowed = f"0 to {largest} ({setup.digitizer.bits} bits) in setup {setup.name}"
+        yield where.problem(branch_name(name, "samples"), top, top > largest, allowed)
 
 
 def _outside(name: str, hits: Hits, setup: Setup, where: _Where) -> Iterator[str]:

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from na64reco.events.mapping import Mapping
     from na64reco.setup import Setup
 
-__all__ = ["BranchReport", "FileReport", "inspect_file"]
+__all__ = ["BranchReport", "FileReport", "WaveformReport", "inspect_file"]
 
 _CHUNK = 100_000
+_WAVEFORM_CHUNK = 10_000
+"""Events at a time; 60 channels of 64 bytes each are 4 kB of an event."""
 _DETECTORS = {"SRD": "srd", "ECAL": "ecal", "VETO": "veto", "HCAL": "hcal", "VHCAL": "vhcal"}
 _STATIONS = {"MM": "mm", "GEM": "gem", "ST": "straw", "BMS": "bms"}
 
@@ -54,6 +56,17 @@ class BranchReport:
     """Bytes in the file."""
     uncompressed: int
     """Bytes in memory."""
+
+
+@dataclass(frozen=True)
+class WaveformReport:
+    """Waveforms of one collection."""
+
+    number: int = 0
+    clipped: int = 0
+    """That reach the largest value of the setup's digitiser; 0 without a setup."""
+    empty: int = 0
+    """All samples 0: a dead ADC, or one that was not read."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,8 @@ class FileReport:
     """Whether there is truth."""
     hits: dict[str, float] = field(default_factory=dict)
     """Mean hits per event by collection."""
+    waveforms: dict[str, WaveformReport] = field(default_factory=dict)
+    """By collection that has samples."""
     branches: tuple[BranchReport, ...] = ()
     missing: tuple[str, ...] = ()
     """Schema branches that are expected and not there."""
@@ -121,7 +136,8 @@ def inspect_file(
     content: dict[str, Any] = {}
     if not problems:
         try:
-            content = _content(path, setup, mapping, report["entries"])
+            branches = [b.schema for b in report["branches"]]
+            content = _content(path, setup, mapping, report["entries"], branches)
             problems += content.pop("problems")
         except Na64recoError as error:
             problems.append(_without(str(error), name))
@@ -243,7 +259,11 @@ def _rntuple_sizes(tree: Any) -> dict[int, tuple[int, int]]:
 
 
 def _content(
-    path: str | Path, setup: Setup | None, mapping: Mapping | None, entries: int
+    path: str | Path,
+    setup: Setup | None,
+    mapping: Mapping | None,
+    entries: int,
+    branches: list[str],
 ) -> dict[str, Any]:
     """What only the events tell; read in chunks, so that memory does not grow with the file."""
     problems: dict[str, str] = {}
@@ -252,10 +272,14 @@ def _content(
     spills: set[tuple[int, int]] = set()
     triggers = np.zeros(3, dtype=np.int64)
     hits: dict[str, int] = {}
+    waveforms: dict[str, WaveformReport] = {}
     names: list[str] = []
-    for start in range(0, entries, _CHUNK):
+    size = _CHUNK
+    if any(b.endswith("samples") for b in branches):
+        size = _WAVEFORM_CHUNK
+    for start in range(0, entries, size):
         events = open_events(
-            path, mapping=mapping, entry_start=start, entry_stop=min(start + _CHUNK, entries)
+            path, mapping=mapping, entry_start=start, entry_stop=min(start + size, entries)
         )
         names = [n for n in COLLECTIONS if n in events.fields]
         for problem in event_problems(events, setup):
@@ -271,6 +295,10 @@ def _content(
             triggers += [np.count_nonzero(bits & bit) for bit in TRIGGER_BITS.values()]
         for name in names:
             hits[name] = hits.get(name, 0) + _number_of_hits(events, name)
+            if has_field(events, name, "samples"):
+                waveforms[name] = _waveforms(
+                    events, name, setup, waveforms.get(name, WaveformReport())
+                )
     run, event = np.concatenate(runs), np.concatenate(numbers)
     twice = find_duplicates(run, event)
     if len(twice) and not any("more than once" in p for p in problems.values()):
@@ -287,8 +315,25 @@ def _content(
         "spills": len(spills),
         "triggers": dict(zip(TRIGGER_BITS, triggers.tolist(), strict=True)),
         "hits": {name: number / entries for name, number in hits.items()},
+        "waveforms": waveforms,
         "problems": list(problems.values()),
     }
+
+
+def _waveforms(
+    events: Any, name: str, setup: Setup | None, before: WaveformReport
+) -> WaveformReport:
+    """Tally of a chunk added to that of the chunks before."""
+    samples = read_hits(events, name, ["samples"])["samples"]
+    top = samples.max(axis=1) if len(samples) else np.zeros(0, dtype=np.uint16)
+    clipped = 0
+    if setup is not None and setup.digitizer is not None:
+        clipped = int(np.count_nonzero(top >= 2**setup.digitizer.bits - 1))
+    return WaveformReport(
+        before.number + len(top),
+        before.clipped + clipped,
+        before.empty + int(np.count_nonzero(top == 0)),
+    )
 
 
 def _number_of_hits(events: Any, name: str) -> int:

@@ -2,8 +2,8 @@
 
 A pulse is log-normal in the time since its start, height * exp(-ln(t / rise)^2 / (2 width^2)): the
 form that fits shaped pulses of scintillators read out through wavelength shifters, with a steep
-rise (20 ns from 10 to 90 %) and a long tail (10 % at 90 ns behind the maximum). Shapes, their
-spreads and pedestals are `assumed` throughout; no source gives them.
+rise (16 to 25 ns from 10 to 90 %) and a long tail (10 % at 50 to 95 ns behind the maximum). Shapes,
+their spreads and pedestals are `assumed` throughout; no source gives them.
 
 Gains are those of the amplitudes in hit files where the digitiser has 14 bits; with fewer the
 ECAL's are smaller by as much, since its largest signals fill that range (12 bits: 30 counts per

@@ -209,7 +209,9 @@ def waveforms(
     samples = np.empty((events * number + 1, digitizer.samples), dtype=np.uint16)
     clock = digitizer.interval * (np.arange(0.0, digitizer.samples) - digitizer.presamples)
     existing = channels.gain > 0
-    excess = float(np.median((channels.threshold / channels.noise)[existing]))
+    # Rounding adds its own noise to that of a sample.
+    noise = np.hypot(channels.noise, np.sqrt(1 / 12))
+    excess = float(np.median((channels.threshold / noise)[existing]))
     total = _waveforms(
         rng,
         first,

@@ -199,3 +199,43 @@ def test_multiplexed_strips_are_numbered_by_channel(tmp_path, batch):
     bad = write(tmp_path / "bad.root", changed(good, "MM_strip", 0, 64))
     with pytest.raises(DataError, match=r"MM_strip.*0 to 63 \(MM1\)"):
         check_events(open_events(bad), setup)
+
+
+def sampled(make, largest=2**14 - 1):
+    batch = make(20, samples=True, multiplicity={"ECAL": 3, "SRD": 2})
+    for hits in batch.collections.values():
+        del hits.columns["amplitude"], hits.columns["time"]
+        hits.columns["samples"][:] += np.uint16(200)
+    batch.collections["ECAL"]["samples"][4, 7] = largest
+    return batch
+
+
+@pytest.mark.parametrize("kind", ["ttree", "rntuple"])
+def test_samples_must_be_within_the_range_of_the_digitiser(tmp_path, make, kind):
+    sound = write(tmp_path / "sound.root", sampled(make), kind)
+    check_events(open_events(sound), SETUP)
+    bad = open_events(write(tmp_path / "bad.root", sampled(make, 2**14), kind))
+    message = r"'ECAL_samples' has the value 16384 in run 6100, .*allowed is 0 to 16383 \(14 bits\)"
+    with pytest.raises(DataError, match=message):
+        check_events(bad, SETUP)
+    with pytest.raises(DataError, match=message):
+        check_events(bad, SETUP, collections={"ECAL": ["ix", "samples"]})
+    # What is not asked for is not read.
+    check_events(bad, SETUP, collections={"ECAL": ["ix", "iy"]})
+
+
+def test_samples_need_a_digitiser_in_the_setup(tmp_path, make):
+    events = open_events(write(tmp_path / "a.root", sampled(make)))
+    with pytest.raises(DataError, match=r"has no `digitizer` that says how they were made"):
+        check_events(events, SETUP.model_copy(update={"digitizer": None}))
+
+
+def test_neither_amplitude_nor_samples(tmp_path, make):
+    batch = sampled(make)
+    del batch.collections["SRD"].columns["samples"]
+    events = open_events(write(tmp_path / "a.root", batch))
+    with pytest.raises(
+        DataError, match=r"SRD has neither 'SRD_amplitude' nor 'SRD_samples'.*one of them is needed"
+    ):
+        check_events(events, SETUP)
+    check_events(events, SETUP, collections={"SRD": ["ix"]})

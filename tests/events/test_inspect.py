@@ -7,7 +7,7 @@ import pytest
 import uproot
 
 from na64reco import load_setup
-from na64reco.events import EventWriter, concatenate, inspect_file
+from na64reco.events import EventWriter, WaveformReport, concatenate, inspect_file
 
 SETUP = load_setup("2022-electron")
 
@@ -65,6 +65,23 @@ def test_waveforms_need_no_amplitudes(tmp_path, make):
     with EventWriter(path, collections={"SRD": ["ix", "samples"]}) as writer:
         writer.write(make(5, samples=True))
     assert inspect_file(path).missing == ()
+
+
+@pytest.mark.parametrize("kind", ["ttree", "rntuple"])
+def test_waveforms_are_counted(tmp_path, make, kind, monkeypatch):
+    # Several chunks are added up.
+    monkeypatch.setattr("na64reco.events.inspect._WAVEFORM_CHUNK", 7)
+    batch = make(20, samples=True, multiplicity={"SRD": 2, "VETO": 1})
+    samples = batch.collections["SRD"]["samples"]
+    samples[:] = 210
+    samples[5, 9] = samples[-1, 3] = 2**14 - 1
+    samples[2] = 0
+    path = tmp_path / "a.root"
+    with EventWriter(path, format=kind, collections={"SRD": ["ix", "samples"]}) as writer:
+        writer.write(batch)
+    found = inspect_file(path, SETUP).waveforms
+    assert found == {"SRD": WaveformReport(number=len(samples), clipped=2, empty=1)}
+    assert inspect_file(path).waveforms["SRD"].clipped == 0
 
 
 def test_branches_that_are_not_of_the_schema(tmp_path):
