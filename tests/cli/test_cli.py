@@ -197,6 +197,24 @@ def test_simulate_refuses_to_overwrite_and_repeats_itself(command, sample, tmp_p
         assert not [b for b in file["Events"].keys() if b.startswith("MC_")]  # noqa: SIM118
 
 
+def test_simulate_waveforms_and_inspect_them(command, tmp_path, parse):
+    path = tmp_path / "w.root"
+    arguments = ["simulate", "2022-electron", "electron", "-n", 20, "--trigger", "none"]
+    assert command(*arguments, "--waveforms", "-o", path).exit_code == 0
+    with uproot.open(path) as file:
+        keys = file["Events"].keys()
+        samples = file["Events"]["ECAL_samples"].array()
+    for name in ("Counter", "ECAL", "HCAL", "SRD", "VETO"):
+        assert f"{name}_samples" in keys
+        assert f"{name}_amplitude" not in keys
+        assert f"{name}_time" not in keys
+    assert str(samples.type) == "20 * var * 32 * uint16"
+    done = command("inspect", path, "--setup", "2022-electron", "--json")
+    assert done.exit_code == 0
+    assert parse(done.stdout)["waveforms"]["ECAL"]["number"] == sum(len(e) for e in samples)
+    assert "waveforms, 0 clipped, 0 all zero" in command("inspect", path).stdout
+
+
 def test_values_that_the_simulation_refuses_are_wrong_usage(command, tmp_path):
     done = command(
         *("simulate", "2022-electron", "signal", "-n", 5, "--model", "dark-foton"),
