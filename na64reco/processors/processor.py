@@ -246,7 +246,7 @@ def needed_hits(
     events: Any, setup: Setup, columns: tuple[str, ...] | None
 ) -> dict[str, tuple[str, ...]]:
     """Collections and fields that the reconstruction reads for some columns."""
-    inputs = _read(_wanted(columns, events, setup), events, setup)
+    inputs = _read(_wanted(columns, events, setup), events, setup, drift=False)
     return {name: tuple(hits.columns) for name, hits in inputs.hits.items()}
 
 
