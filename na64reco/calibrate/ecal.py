@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from na64reco.calibrate.constants import write_constants
 from na64reco.calibrate.ecal_scales import ScaleFit, Share, fit_scales
-from na64reco.calibrate.electrons import Electrons, expected_share, read_electrons
+from na64reco.calibrate.electrons import Electrons, expected_share, leakage, read_electrons
 from na64reco.calibrate.sample import Tally
 from na64reco.calibrate.task import Result, Table, Task
 from na64reco.calibration.sdc import runs_text
@@ -27,6 +27,15 @@ FILE: Final = "ecal.txt"
 SHARE_UNCERTAINTY: Final = 0.1
 """Of the expected share in the preshower, relative: EGSnrc and parametrisations differ by 5 %, and
 material in front of the ECAL shifts it."""
+LEAKAGE: Final = 0.1
+"""How well the share of a shower that leaks out sideways is known, relative: profiles of EGSnrc and
+of a parametrisation tuned to it differ by as much in the tails. A part of the error of scales at
+the rim."""
+UNIFORM: Final = 0.002
+"""How equal the mean share in the preshower is, wherever inside showers hit, relative."""
+RIM: Final = 0.05
+"""How much the share in the preshower may differ at the rim, relative, where the wide tail of early
+showers is lost."""
 WORTH: Final = 0.05
 """Cells whose scale is not known better than this keep the starting one, relative."""
 
@@ -58,10 +67,10 @@ def calibrate_ecal(task: Task) -> Result:
     runs = tally.validity(task)
     setup, ecal = task.setup, task.setup.ecal
     share = None
+    profile = ShowerProfile.from_conditions(electrons.conditions.shower_profile)
     if next(iter(ecal.sections)) == "prs":
-        profile = ShowerProfile.from_conditions(electrons.conditions.shower_profile)
         value = expected_share(profile, setup.beam.momentum)
-        share = Share(value, SHARE_UNCERTAINTY * value)
+        share = Share(value, SHARE_UNCERTAINTY * value, _uniform(ecal))
     with task.progress("ECAL", "rounds"):
         fit = fit_scales(
             electrons.amplitude,
@@ -72,6 +81,8 @@ def calibrate_ecal(task: Task) -> Result:
             share=share,
             where=", ".join(task.files[:3]),
         )
+    lost = np.tile(leakage(profile, ecal, setup.beam.momentum), len(ecal.sections))
+    fit = replace(fit, error=np.hypot(fit.error, LEAKAGE * np.abs(lost) * fit.scale))
     relative = np.divide(fit.error, fit.scale, out=np.ones(len(fit.scale)), where=fit.scale > 0)
     changed = (fit.scale > 0) & (relative < WORTH) & (fit.entries > 0)
     found = EcalCalibration(setup, electrons, fit, changed)
@@ -90,6 +101,13 @@ def calibrate_ecal(task: Task) -> Result:
         warnings=_warnings(ecal, found),
         detail=found,
     )
+
+
+def _uniform(ecal: Calorimeter) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """How equal the share in the preshower is taken to be by column, relative."""
+    x, y = np.divmod(np.arange(ecal.nx * ecal.ny), ecal.ny)
+    rim = (x == 0) | (x == ecal.nx - 1) | (y == 0) | (y == ecal.ny - 1)
+    return np.where(rim, RIM, UNIFORM)
 
 
 def _cells(ecal: Calorimeter) -> dict[int, tuple[str, int, int]]:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from na64reco.calibration import Conditions
     from na64reco.setup import Calorimeter, Setup
 
-__all__ = ["Electrons", "contained", "electron_energy", "expected_share", "read_electrons"]
+__all__ = [
+    "Electrons",
+    "contained",
+    "electron_energy",
+    "expected_share",
+    "leakage",
+    "read_electrons",
+]
 
 Array = NDArray[np.float64]
 
@@ -85,6 +92,17 @@ def contained(
     ix, iy = ecal.beam_cell or (ecal.nx // 2, ecal.ny // 2)
     centre = _inside(profile, ecal, ecal.x_centres[[ix]], ecal.y_centres[[iy]], energy)
     return _inside(profile, ecal, x, y, energy) / centre
+
+
+def leakage(profile: ShowerProfile, ecal: Calorimeter, energy: float) -> Array:
+    """What is lost of a shower in the middle of each cell, beyond that in the beam's cell.
+
+    Returns
+    -------
+    shape (nx * ny,)
+    """
+    x, y = np.repeat(ecal.x_centres, ecal.ny), np.tile(ecal.y_centres, ecal.nx)
+    return 1 - contained(profile, ecal, x, y, energy)
 
 
 def expected_share(profile: ShowerProfile, energy: float) -> float:

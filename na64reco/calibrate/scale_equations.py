@@ -22,8 +22,6 @@ TIED: Final = 200
 """Events with their maximum in a cell that tie the preshower's cells together there."""
 LIGHT: Final = 0.1
 """How far the light collection may vary over a cell, rms, relative."""
-_UNIFORM: Final = 0.002
-"""How equal the mean share in the preshower is taken to be everywhere, relative."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,9 @@ class Share:
     value: float
     width: float
     """Its uncertainty."""
+    uniform: Array | float = 0.002
+    """How equal it is for showers in all columns of cells, relative; or for each column, shape
+    (columns,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,8 @@ class _Ties:
     """Of the measurement in each column of cells, -1 for none."""
     mean: Array
     variance: Array
+    tolerance: Array
+    """The part of the standard deviation that is not of the events."""
     gradient: Array
     """Shape (measurements, unknowns)."""
     weights: Array
@@ -165,7 +168,7 @@ class Equations:
             share = (self.amplitude[:, : self.columns] @ scale[: self.columns]) / total
             strength = 1 / (ties.weights * ties.variance)
             pull = np.where(tie >= 0, system.weight * strength[tie] * (ties.mean[tie] - share), 0.0)
-            common = gradient.T / ties.variance * (_UNIFORM * ties.mean)
+            common = gradient.T / ties.variance * ties.tolerance
             scatter += np.triu(common @ common.T)
         add_scatter(
             self.amplitude,
@@ -203,13 +206,16 @@ class Equations:
         number, squares = sums[enough, 0], sums[enough, 1]
         mean, square = sums[enough, 2], sums[enough, 3]
         mean, square = mean / number, square / number
+        uniform = np.broadcast_to(np.asarray(self.share.uniform), self.columns)
+        tolerance = uniform[enough] * mean
         whole = np.zeros((len(mean), self.size))
         whole[:, : len(scale)] = gradient[enough] / number[:, None]
         whole[:, -1] = -1
         return _Ties(
             number=np.where(enough, np.cumsum(enough) - 1, -1),
             mean=mean,
-            variance=(square - mean**2) * squares / number**2 + (_UNIFORM * mean) ** 2,
+            variance=(square - mean**2) * squares / number**2 + tolerance**2,
+            tolerance=tolerance,
             gradient=whole,
             weights=number,
         )
