@@ -106,9 +106,17 @@ def _quality(task: Task) -> Result:
     return replace(result, pictures=draw_quality(result.detail))
 
 
+def _waveform(task: Task) -> Result:
+    from na64reco.calibrate.waveform import calibrate_waveform
+
+    return calibrate_waveform(task)
+
+
 # An entry imports what it needs when it runs. Pictures: `replace(result, pictures=draw_NAME(...))`.
 # Several run in this order; each starts from what those before it have written.
 CALIBRATIONS: Final[dict[str, Calibration]] = {
+    # First: what follows reads files with samples by it.
+    "waveform": Calibration(_waveform, ("waveform.txt",)),
     "alignment": Calibration(_alignment, ("alignment.txt",)),
     "strips": Calibration(_strips, ("mm.txt", "gem.txt")),
     "straw": Calibration(_straw, ("straw.txt", "alignment.txt")),
