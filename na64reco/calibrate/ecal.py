@@ -31,6 +31,11 @@ LEAKAGE: Final = 0.1
 """How well the share of a shower that leaks out sideways is known, relative: profiles of EGSnrc and
 of a parametrisation tuned to it differ by as much in the tails. A part of the error of scales at
 the rim."""
+LEAKAGE_PRS: Final = 0.8
+"""The same for the preshower: at the rim, early showers lose more than late ones, which looks like
+a smaller scale of the preshower."""
+FLOOR: Final = 0.0008
+"""What the model of light collection and radiated photons leaves, relative."""
 UNIFORM: Final = 0.002
 """How equal the mean share in the preshower is, wherever inside showers hit, relative."""
 RIM: Final = 0.05
@@ -81,8 +86,11 @@ def calibrate_ecal(task: Task) -> Result:
             share=share,
             where=", ".join(task.files[:3]),
         )
-    lost = np.tile(leakage(profile, ecal, setup.beam.momentum), len(ecal.sections))
-    fit = replace(fit, error=np.hypot(fit.error, LEAKAGE * np.abs(lost) * fit.scale))
+    lost = np.abs(np.tile(leakage(profile, ecal, setup.beam.momentum), len(ecal.sections)))
+    unsure = FLOOR + LEAKAGE * lost
+    if share is not None:
+        unsure[: ecal.nx * ecal.ny] = FLOOR + LEAKAGE_PRS * lost[: ecal.nx * ecal.ny]
+    fit = replace(fit, error=np.hypot(fit.error, unsure * fit.scale))
     relative = np.divide(fit.error, fit.scale, out=np.ones(len(fit.scale)), where=fit.scale > 0)
     changed = (fit.scale > 0) & (relative < WORTH) & (fit.entries > 0)
     found = EcalCalibration(setup, electrons, fit, changed)

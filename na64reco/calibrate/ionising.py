@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Channels",
     "MipCalibration",
-    "calibrate_counters",
-    "calibrate_hcal",
     "calibrate_ionising",
-    "calibrate_veto",
-    "calibrate_vhcal",
     "channels_of",
 ]
 
@@ -127,30 +123,15 @@ def channels_of(setup: Setup, name: str) -> Channels:
     raise SetupError(msg)
 
 
-def calibrate_hcal(task: Task) -> Result:
-    """HCAL: see `calibrate_ionising`."""
-    return calibrate_ionising(task, "hcal")
-
-
-def calibrate_vhcal(task: Task) -> Result:
-    """VHCAL: see `calibrate_ionising`."""
-    return calibrate_ionising(task, "vhcal")
-
-
-def calibrate_veto(task: Task) -> Result:
-    """VETO: see `calibrate_ionising`."""
-    return calibrate_ionising(task, "veto")
-
-
-def calibrate_counters(task: Task) -> Result:
-    """Counters: see `calibrate_ionising`."""
-    return calibrate_ionising(task, "counters")
-
-
 def calibrate_ionising(task: Task, name: str) -> Result:
     """Find scales and times of a detector's channels from the peak of ionising particles.
 
     Channels that they do not hit keep their constants.
+
+    Parameters
+    ----------
+    name
+        "hcal", "vhcal", "veto" or "counters".
 
     Raises
     ------
