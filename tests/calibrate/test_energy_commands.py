@@ -22,30 +22,29 @@ def calibrate():
 def test_electron_run(electrons, calibrate, tmp_path):
     out = tmp_path / "new"
     done = calibrate(
-        electrons.path, "-o", out, "-n", 8000, "--only", "drift,ecal,srd,quality", "--json"
+        electrons.path, "-o", out, "-n", 6000, "--only", "drift,ecal,quality", "--json"
     )
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["ecal"]["converged"]
-    assert found["ecal"]["events"] > 6000
-    assert len(found["srd"]["modules"]) == 3
+    assert found["ecal"]["events"] > 4500
     assert found["quality"]["spills"] == 2
     pictures = {path.name for path in (out / "pictures").iterdir()}
-    assert pictures >= {"drift.png", "ecal.png", "srd.png", "quality.png"}
+    assert pictures >= {"drift.png", "ecal.png", "quality.png"}
     text = (out / "ecal.txt").read_text()
     assert "scale_error" in text
-    assert "electrons of 100 GeV: 8000 events of run 6100" in text
+    assert "electrons of 100 GeV: 6000 events of run 6100" in text
     conditions = load_conditions(electrons.setup, 6100, folder=out)
     assert conditions.drift["ECAL"].needs_time([6100])
 
 
 def test_muon_run(muons, calibrate, tmp_path):
-    done = calibrate(muons.path, "-o", tmp_path, "--only", "hcal,veto,counters")
+    done = calibrate(muons.path, "-o", tmp_path, "--only", "hcal,counters")
     assert done.exit_code == 0, done.output
     assert "module1 1 1" in done.stdout
     assert "S3" in done.stdout
     pictures = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert pictures == {"hcal.png", "veto.png", "counters.png"}
+    assert pictures == {"hcal.png", "counters.png"}
 
 
 def test_wrong_run(muons, calibrate, tmp_path):
