@@ -1,6 +1,6 @@
 """`python -m benchmarks`: run every benchmark and print one JSON object.
 
-Names of benchmarks as arguments (chain, tracking, waveforms) run only those.
+Names of benchmarks as arguments (chain, showers, tracking, waveforms) run only those.
 """
 
 from __future__ import annotations
@@ -8,9 +8,14 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import chain, tracking, waveforms
+from benchmarks import chain, showers, tracking, waveforms
 
-BENCHMARKS = {"chain": chain.measure, "tracking": tracking.measure, "waveforms": waveforms.measure}
+BENCHMARKS = {
+    "chain": chain.measure,
+    "showers": showers.measure,
+    "tracking": tracking.measure,
+    "waveforms": waveforms.measure,
+}
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ from na64reco.calorimeters.cells import TIME_WINDOW, CellEnergies, cell_energies
 from na64reco.calorimeters.ecal import reconstruct_ecal
 from na64reco.calorimeters.hcal import beam_modules, reconstruct_hcal
 from na64reco.calorimeters.position import shower_position
-from na64reco.calorimeters.profile import PROFILE_NAMES, ShowerProfile, expected_shares
+from na64reco.calorimeters.profile import PROFILE_NAMES, ShowerProfile
 from na64reco.calorimeters.pulse_errors import energy_errors
-from na64reco.calorimeters.shape import shower_chi2
+from na64reco.calorimeters.shape import shape_statistic, shower_chi2
+from na64reco.calorimeters.shares import expected_shares
 from na64reco.calorimeters.waveforms import fit_waveforms, pulses_from_waveforms
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "pulses_from_waveforms",
     "reconstruct_ecal",
     "reconstruct_hcal",
+    "shape_statistic",
     "shower_chi2",
     "shower_position",
 ]

@@ -11,9 +11,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from na64reco.calorimeters.cells import TIME_WINDOW, HitArrays, fill_event, prepare_cells
+from na64reco.calorimeters.hidden import ENERGIES, hidden_energy
+from na64reco.calorimeters.moments import MOMENTS, event_moments
 from na64reco.calorimeters.position import PositionTable, event_position, position_table
 from na64reco.calorimeters.profile import REFERENCE_ENERGY, ShowerProfile
-from na64reco.calorimeters.shape import Expectation, Room, event_chi2, expectation, make_room
+from na64reco.calorimeters.shape import Expectation, Room, event_shape, expectation, make_room
 
 if TYPE_CHECKING:
     from na64reco.calibration import Conditions
@@ -37,6 +39,12 @@ _VALUES: Final = (
     "ecal.lateral",
     "ecal.chi2",
     "ecal.time",
+    "ecal.hidden",
+    "ecal.fraction5x5",
+    "ecal.width_x",
+    "ecal.width_y",
+    "prs.fraction",
+    "prs.late",
 )
 """Rows that the kernel fills, in its order."""
 
@@ -75,7 +83,7 @@ def reconstruct_ecal(
     profile = ShowerProfile.from_conditions(conditions.shower_profile)
     expected = expectation(profile, ecal, conditions.ecal.threshold)
     arrays, constants = prepare_cells(
-        hits, conditions.ecal, ecal.shape, window=window, stride=len(expected.live)
+        hits, conditions.ecal, ecal.shape, window=window, stride=expected.threshold.shape[1]
     )
     events = len(hits.offsets) - 1
     if impact_x is None or impact_y is None:
@@ -95,6 +103,7 @@ def reconstruct_ecal(
         profile.track_error,
         profile.shower_error,
         setup.beam.momentum,
+        hidden_energy(profile, ecal, conditions.ecal.threshold),
         values,
         cell,
     )
@@ -106,6 +115,24 @@ def reconstruct_ecal(
         "ecal.in_beam_cell": (cell[0] == beam_cell[0]) & (cell[1] == beam_cell[1]),
         "ecal.cells": cell[2],
     }
+
+
+_LOG_FIRST: Final = float(np.log(ENERGIES[0]))
+_LOG_STEP: Final = float(np.log(ENERGIES[1] / ENERGIES[0]))
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _hidden(energy: float, table: Array) -> float:  # pragma: no cover - compiled
+    """Interpolated in the logarithm of the energy; in proportion to it below the table."""
+    if energy <= 0.0:
+        return 0.0
+    place = (np.log(energy) - _LOG_FIRST) / _LOG_STEP
+    if place <= 0.0:
+        return float(table[0] * energy / ENERGIES[0])
+    if place >= len(table) - 1:
+        return float(table[-1])
+    index = int(place)
+    return float(table[index] + (place - index) * (table[index + 1] - table[index]))
 
 
 # One pass over the hits: the cells of an event stay in the processor's cache until all is known.
@@ -123,68 +150,46 @@ def _reconstruct(
     track_error: float,
     shower_error: float,
     momentum: float,
+    hidden_table: Array,
     values: NDArray[np.float32],
     cell: NDArray[np.int16],
 ) -> None:  # pragma: no cover - compiled
     """Fill `values`, rows as in _VALUES, and `cell`: most energetic cell, number of cells hit."""
     sections, nx, ny = shape
+    moments = np.empty(MOMENTS)
     in_time, out_of_time = np.zeros(constants.shape[1]), np.zeros(constants.shape[1])
     cells = in_time.reshape(sections, -1)
     outside = out_of_time.reshape(sections, -1)
     for event in range(values.shape[1]):
         time, _ = fill_event(event, hits, shape, constants, in_time, out_of_time)
-        prs, main, block, ix, iy, hit = _summarise(cells, nx, ny)
+        ix, iy, hit = event_moments(cells, nx, ny, expected.cell_x, expected.cell_y, moments)
+        prs, main = moments[0], moments[1]
         prs_out, main_out = outside[0].sum(), outside[1:].sum()
         total = prs + main
-        # Rounding may not make the whole smaller than its part.
-        fraction = min(block / total, 1.0) if total > 0.0 else 0.0
+        hidden = _hidden(total, hidden_table)
         x, y = event_position(cells, nx, ny, along_x, along_y)
         at_x, at_y = impact_x[event], impact_y[event]
         error = track_error
         if not (np.isfinite(at_x) and np.isfinite(at_y)):
             at_x, at_y = x, y
             error = shower_error * np.sqrt(REFERENCE_ENERGY / max(total, 1.0))
-        values[0, event] = total
+        chi2, _, late = event_shape(cells, at_x, at_y, error, expected, room)
+        values[0, event] = total + hidden
         values[1, event] = prs_out + main_out
         values[2, event] = main
         values[3, event] = prs
         values[4, event] = prs_out
-        values[5, event] = momentum - total
+        values[5, event] = momentum - total - hidden
         values[6, event] = x
         values[7, event] = y
-        values[8, event] = fraction
-        values[9, event] = 1.0 - fraction if total > 0.0 else 0.0
-        values[10, event] = event_chi2(cells, at_x, at_y, error, expected, room)
+        values[8, event] = moments[2]
+        values[9, event] = 1.0 - moments[2] if total > 0.0 else 0.0
+        values[10, event] = chi2
         values[11, event] = time
+        values[12, event] = hidden
+        values[13, event] = moments[3]
+        values[14, event] = moments[4]
+        values[15, event] = moments[5]
+        values[16, event] = prs / total if total > 0.0 else 0.0
+        values[17, event] = late
         cell[0, event], cell[1, event], cell[2, event] = ix, iy, hit
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _summarise(
-    cells: Array, nx: int, ny: int
-) -> tuple[float, float, float, int, int, int]:  # pragma: no cover - compiled
-    """Energies of preshower, main part and 3x3 around the most energetic cell; that; cells hit."""
-    prs = main = block = largest = 0.0
-    hit, most = 0, -1
-    for section in range(len(cells)):
-        for cell in range(nx * ny):
-            energy = cells[section, cell]
-            hit += 1 if energy != 0.0 else 0
-            if section == 0:
-                prs += energy
-            else:
-                main += energy
-    for cell in range(nx * ny):
-        both = 0.0
-        for section in range(len(cells)):
-            both += cells[section, cell]
-        if both > largest:
-            largest, most = both, cell
-    if most < 0:
-        return prs, main, 0.0, -1, -1, hit
-    ix, iy = most // ny, most % ny
-    for section in range(len(cells)):
-        for i in range(max(ix - 1, 0), min(ix + 2, nx)):
-            for j in range(max(iy - 1, 0), min(iy + 2, ny)):
-                block += cells[section, i * ny + j]
-    return prs, main, block, ix, iy, hit

@@ -1,15 +1,22 @@
 r"""chi2 of a shower's shape against an electron's at the same impact point.
 
-.. math:: \chi^2 = K(E)\,\frac{X_\mathrm{main} + p X_\mathrm{prs} + s X_\mathrm{share}}{1 + p + s},
-   \qquad X = \frac{\sum_i v_i (E_i - S f_i)^2 / \sigma_i^2}{\sum_i v_i}
+For each section, with the residuals r of the cells and the covariance of
+:mod:`na64reco.calorimeters.profile`,
 
-with the cells' expected shares f, variances sigma^2 and the expected preshower share of
-:mod:`na64reco.calorimeters.profile`. Each X has the mean 1 where the variances are right. The
-weights v = sqrt(max(f, 0.001)) keep the many outer cells, where little but noise is expected, from
-hiding a misfit of the few that hold the shower; energy where none is expected still counts in
-full measure because its variance is small. A cell below its threshold counts only as far as more
-was expected of it. K is chosen such that 100 GeV electrons peak near 1 and 95 % of them are below
-4, as in the published cuts.
+.. math:: X = r^T \Bigl(D + \sum_a U_a \lambda_a U_a^T\Bigr)^{-1} r
+   = r^T D^{-1} r - b^T (\Lambda^{-1} + U^T D^{-1} U)^{-1} b, \qquad b = U^T D^{-1} r
+
+(Woodbury). A cell below its threshold counts only as far as more was expected of it. With the pull
+z of the logarithm of the preshower's share, T = X_prs + X_main + z^2 is what electrons and hadrons
+are told apart by. The column is a monotone function of it,
+
+.. math:: \chi^2 = c(E)\,(T / T_{95}(E))^p, \qquad
+   \ln T_{95} = \mathrm{level} + \mathrm{level\_slope}\,l + \mathrm{level\_curve}\,l^2,
+   \quad l = \ln(E / 100\,\mathrm{GeV}),
+
+c(E) being the cuts that public analyses of NA64 use, 4 at 100 GeV: these keep 95 % of electrons at
+each energy. With the `power` p 100 GeV electrons peak near 1. l is kept between those of 5 and
+200 GeV.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
@@ -22,23 +29,42 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from na64reco.calorimeters.profile import FAST, REFERENCE_ENERGY, fill_shares
+from na64reco.calorimeters.profile import DEPTH_RANGE, REFERENCE_ENERGY
+from na64reco.calorimeters.shares import FAST, fill_shares
 
 if TYPE_CHECKING:
     from na64reco.calorimeters.profile import ShowerProfile
     from na64reco.setup import Calorimeter
 
-__all__ = ["Expectation", "Room", "event_chi2", "expectation", "make_room", "shower_chi2"]
+__all__ = [
+    "PUBLISHED_CUTS",
+    "Expectation",
+    "Room",
+    "event_shape",
+    "expectation",
+    "make_room",
+    "published_cut",
+    "shape_statistic",
+    "shower_chi2",
+]
 
 Array = NDArray[np.float64]
 
-_PRS_WEIGHT: Final = 0.4
-_SHARE_WEIGHT: Final = 0.2
-_SMALLEST_SHARE: Final = 1e-3
 _SMALLEST_PRS: Final = 1e-3
-_HIDDEN: Final = 3.0
-"""Cells expected to have less than this many thresholds may well be below theirs."""
-
+_SMALLEST_SUM: Final = 0.02
+"""GeV; sections with less are judged as if they had it."""
+_LAST_CUT: Final = 4.0
+_CUT_STEP: Final = 5.0
+PUBLISHED_CUTS: Final = np.array([
+    2.5, 3.86, 3.25, 2.915, 2.83, 2.85, 2.93, 3.035, 3.16, 3.285, 3.385, 3.51, 3.6, 3.685, 3.74,
+    3.695, _LAST_CUT,
+])  # fmt: skip
+"""In bins of 5 GeV from 0 on, and above the last; public analyses of NA64."""
+_LEVEL_RANGE: Final = (float(np.log(0.05)), float(np.log(2.0)))
+_ANY: Final = 1e-6
+"""Inverse variance of the section's energy: none is expected."""
+_MODES: Final = 4
+_EARLIEST, _LATEST = DEPTH_RANGE
 
 _LANES: Final = 16
 """Rows of cells are padded to a multiple of this, so that loops over them are whole vectors."""
@@ -57,19 +83,20 @@ class Expectation(NamedTuple):
     weight: Array
     sigma: Array
     growth: Array
+    depth: Array
     quantum: Array
     single2: Array
     wander2: Array
+    width2: Array
     calibration2: float
     noise2: Array
     threshold: Array
-    live: Array
-    """1 for cells, 0 for the padding, shape (stride,)."""
     share_log: float
     share_slope: float
-    share_width: float
-    chi2_scale: float
-    chi2_growth: float
+    share_early: float
+    share_late: float
+    level: Array
+    power: float
 
 
 def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Array) -> Expectation:
@@ -86,46 +113,61 @@ def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Arr
         weight=profile.weight,
         sigma=profile.sigma,
         growth=profile.growth,
+        depth=profile.depth,
         quantum=profile.quantum,
         single2=profile.single**2,
         wander2=profile.wander**2,
+        width2=np.maximum(profile.width, 1e-6) ** 2,
         calibration2=profile.calibration_error**2,
         noise2=np.maximum(profile.noise, 0.5 * finite) ** 2,
         threshold=finite,
-        live=(np.arange(stride) < cells).astype(np.float64),
         share_log=profile.share_log,
         share_slope=profile.share_slope,
-        share_width=profile.share_width,
-        chi2_scale=profile.chi2_scale,
-        chi2_growth=profile.chi2_growth,
+        share_early=profile.share_early,
+        share_late=profile.share_late,
+        level=np.array([profile.level, profile.level_slope, profile.level_curve]),
+        power=profile.power,
     )
 
 
 class Room(NamedTuple):
-    """Memory that `event_chi2` works in."""
+    """Memory that `event_shape` works in."""
 
     axes: Array
     sigma: Array
-    grid: tuple[Array, Array, Array]
-    """Shares of a section's cells, their slopes in x and in y, shape (nx, ny) each."""
+    weight: Array
+    grid: tuple[Array, Array, Array, Array]
+    """Shares of a section's cells, their slopes in x, in y and with the width, (nx, ny) each."""
     share: Array
     """The same memory, flat and with padding that stays 0, shape (stride,)."""
     slope_x: Array
     slope_y: Array
+    wide: Array
+    weights: Array
+    """Inverse variances, shape (stride,)."""
+    residuals: Array
+    matrix: Array
+    vector: Array
 
 
 def make_room(expected: Expectation) -> Room:
     """Memory for one thread."""
     nx, ny, terms = expected.nx, expected.ny, expected.weight.shape[1]
-    share, slope_x, slope_y = flat = np.zeros((3, len(expected.live)))
-    first, second, third = (row[: nx * ny].reshape(nx, ny) for row in flat)
+    share, slope_x, slope_y, wide = flat = np.zeros((4, expected.threshold.shape[1]))
+    first, second, third, fourth = (row[: nx * ny].reshape(nx, ny) for row in flat)
     return Room(
-        axes=np.zeros((4, terms, max(nx, ny))),
+        axes=np.zeros((6, terms, max(nx, ny))),
         sigma=np.zeros(terms),
-        grid=(first, second, third),
+        weight=np.zeros(terms),
+        grid=(first, second, third, fourth),
         share=share,
         slope_x=slope_x,
         slope_y=slope_y,
+        wide=wide,
+        weights=np.zeros(len(share)),
+        residuals=np.zeros(len(share)),
+        matrix=np.zeros((_MODES, _MODES)),
+        vector=np.zeros(_MODES),
     )
 
 
@@ -139,7 +181,7 @@ def shower_chi2(
     *,
     error: Array | None = None,
 ) -> Array:
-    """chi2/ndf of the shower shape, see the module.
+    """chi2 of the shower shape as the published cuts take it, see the module.
 
     Parameters
     ----------
@@ -159,102 +201,191 @@ def shower_chi2(
     -------
     shape (events,); NaN where there is no energy or no impact point
     """
+    chi2, _ = _evaluate(energies, x, y, profile, calorimeter, threshold, error)
+    return chi2
+
+
+def shape_statistic(
+    energies: Array,
+    x: Array,
+    y: Array,
+    profile: ShowerProfile,
+    calorimeter: Calorimeter,
+    threshold: Array,
+    *,
+    error: Array | None = None,
+) -> Array:
+    """T, the sum of the three squares, see the module; arguments as of `shower_chi2`."""
+    _, statistic = _evaluate(energies, x, y, profile, calorimeter, threshold, error)
+    return statistic
+
+
+def _evaluate(
+    energies: Array,
+    x: Array,
+    y: Array,
+    profile: ShowerProfile,
+    calorimeter: Calorimeter,
+    threshold: Array,
+    error: Array | None,
+) -> tuple[Array, Array]:
     expected = expectation(profile, calorimeter, threshold)
-    events, cells = len(energies), calorimeter.nx * calorimeter.ny
-    padded = np.zeros((events, 2, len(expected.live)))
-    padded[:, :, :cells] = energies.reshape(events, 2, cells)
     if error is None:
-        error = np.full(events, profile.track_error)
-    chi2 = np.empty(events)
-    _chi2(
-        padded,
+        error = np.full(len(energies), profile.track_error)
+    found = np.empty((2, len(energies)))
+    _shapes(
+        np.ascontiguousarray(energies, dtype=np.float64).reshape(len(energies), 2, -1),
         np.ascontiguousarray(x, dtype=np.float64),
         np.ascontiguousarray(y, dtype=np.float64),
         np.ascontiguousarray(error, dtype=np.float64),
         expected,
         make_room(expected),
-        chi2,
+        found,
     )
-    return chi2
+    return found[0], found[1]
 
 
 @njit(cache=True, nogil=True)
-def _chi2(
+def _shapes(
     energies: Array,
     x: Array,
     y: Array,
     error: Array,
     expected: Expectation,
     room: Room,
-    chi2: Array,
+    found: Array,
 ) -> None:  # pragma: no cover - compiled
+    padded = np.zeros((2, expected.threshold.shape[1]))
+    cells = energies.shape[2]
     for event in range(len(energies)):
-        chi2[event] = event_chi2(energies[event], x[event], y[event], error[event], expected, room)
+        padded[:, :cells] = energies[event]
+        found[0, event], found[1, event], _ = event_shape(
+            padded, x[event], y[event], error[event], expected, room
+        )
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _explained(matrix: Array, vector: Array) -> float:  # pragma: no cover - compiled
+    """b^T M^-1 b by Cholesky's decomposition; both are overwritten."""
+    explained = 0.0
+    for i in range(_MODES):
+        for k in range(i):
+            # L is in the lower half.
+            s = matrix[i, k]
+            for m in range(k):
+                s -= matrix[i, m] * matrix[k, m]
+            matrix[i, k] = s / matrix[k, k]
+        s, b = matrix[i, i], vector[i]
+        for m in range(i):
+            s -= matrix[i, m] * matrix[i, m]
+            b -= matrix[i, m] * vector[m]
+        matrix[i, i] = np.sqrt(max(s, 1e-30))
+        vector[i] = b / matrix[i, i]
+        explained += vector[i] * vector[i]
+    return explained
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def published_cut(energy: float) -> float:  # pragma: no cover - compiled
+    """Cut at an energy (GeV), interpolated between the middles of the bins."""
+    place = energy / _CUT_STEP - 0.5
+    if place >= len(PUBLISHED_CUTS) - 1:
+        return _LAST_CUT
+    index = int(max(place, 0.0))
+    part = max(place, 0.0) - index
+    below, above = PUBLISHED_CUTS[index], PUBLISHED_CUTS[index + 1]
+    return float(below + part * (above - below))
 
 
 # With Python's errors of division (numba's default) the loops over cells would not be vectorised.
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def event_chi2(
+def event_shape(
     energies: Array, x: float, y: float, error: float, expected: Expectation, room: Room
-) -> float:  # pragma: no cover - compiled
-    """chi2/ndf of one shower; `energies` has the shape (2, stride), 0 in the padding."""
-    stride = len(expected.live)
+) -> tuple[float, float, float]:  # pragma: no cover - compiled
+    """chi2, T, and the pull of the preshower's share, above 0 for showers that began late.
+
+    `energies` has the shape (2, stride), 0 in the padding.
+    """
+    stride = expected.threshold.shape[1]
     prs, main = 0.0, 0.0
     for cell in range(stride):
         prs += energies[0, cell]
         main += energies[1, cell]
     total = prs + main
     if not (total > 0.0 and np.isfinite(x) and np.isfinite(y)):
-        return np.nan
-    share, slope_x, slope_y = room.share, room.slope_x, room.slope_y
+        return np.nan, np.nan, np.nan
+    share, slope_x, slope_y, wide = room.share, room.slope_x, room.slope_y, room.wide
+    matrix, vector, weights, residuals = room.matrix, room.vector, room.weights, room.residuals
     log_energy = np.log(max(total, 1.0) / REFERENCE_ENERGY)
-    sum_x = 0.0
+    late = (
+        expected.share_log
+        + expected.share_slope * log_energy
+        - np.log(max(prs / total, _SMALLEST_PRS))
+    )
+    pull = late / (expected.share_late if late > 0.0 else expected.share_early)
+    depth = min(max(np.exp(-late) - 1.0, _EARLIEST), _LATEST)
+    statistic = pull * pull
     for section in range(2):
         grown = np.exp(expected.growth[section] * log_energy)
         for k in range(len(room.sigma)):
             room.sigma[k] = expected.sigma[section, k] * grown
+            room.weight[k] = expected.weight[section, k]
+        room.weight[0] *= np.exp(expected.depth[section] * depth)
         fill_shares(
-            x, y, expected.cell_x, expected.cell_y, expected.weight[section], room.sigma,
-            room.axes, room.grid[0], room.grid[1], room.grid[2],
+            x, y, expected.cell_x, expected.cell_y, room.weight, room.sigma,
+            room.axes, room.grid[0], room.grid[1], room.grid[2], room.grid[3],
         )  # fmt: skip
         energy = max(prs if section == 0 else main, 0.0)
         poisson = expected.quantum[section] * energy + expected.single2[section]
-        shift = expected.wander2[section] * energy + (error * energy) ** 2
         relative = expected.calibration2 * energy * energy
-        # Cells below threshold lack in the section's sum: the expected shares are those of what
-        # is left.
-        hidden = 0.0
+        found_here, threshold_here = energies[section], expected.threshold[section]
+        noise2 = expected.noise2[section]
+        rr = rf = rx = ry = rw = 0.0
+        ff = fx = fy = fw = xx = xy = xw = yy = yw = ww = 0.0
+        # Three loops, and comparisons instead of min and max: so all of them are vectorised.
         for cell in range(stride):
-            f, limit = share[cell], _HIDDEN * expected.threshold[section, cell]
-            empty = (energies[section, cell] == 0.0) & (energy * f < limit)
-            hidden += f if empty else 0.0
-        energy /= 1.0 - min(hidden, 0.5)
-        top, bottom = 0.0, 0.0
-        for cell in range(stride):
-            f, found = share[cell], energies[section, cell]
-            slope2 = slope_x[cell] ** 2 + slope_y[cell] ** 2
-            variance = (
-                poisson * f * (1.0 - f)
-                + slope2 * shift
-                + relative * f * f
-                + expected.noise2[section, cell]
-            )
-            v = expected.live[cell] * np.sqrt(max(f, _SMALLEST_SHARE))
+            f, found, threshold = share[cell], found_here[cell], threshold_here[cell]
+            weight = 1.0 / ((poisson + relative * f) * f + noise2[cell])
             excess = found - energy * f
-            below = min(excess + expected.threshold[section, cell], 0.0)
-            excess = below if found == 0.0 else excess
-            top += v * excess * excess / variance
-            bottom += v
-        sum_x += top / bottom * (_PRS_WEIGHT if section == 0 else 1.0)
-    pull = (
-        np.log(max(prs / total, _SMALLEST_PRS))
-        - expected.share_log
-        - expected.share_slope * log_energy
-    ) / expected.share_width
-    sum_x += _SHARE_WEIGHT * pull * pull
-    return (  # type: ignore[no-any-return]
-        expected.chi2_scale
-        * np.exp(expected.chi2_growth * log_energy)
-        * sum_x
-        / (1.0 + _PRS_WEIGHT + _SHARE_WEIGHT)
-    )
+            empty = found == 0.0
+            below = excess + threshold
+            below = below if below < 0.0 else 0.0
+            excess = below if empty else excess
+            weights[cell], residuals[cell] = weight, excess
+            rr += weight * excess * excess
+        for cell in range(stride):
+            f, sx, sy, sw = share[cell], slope_x[cell], slope_y[cell], wide[cell]
+            wr, wf = weights[cell] * residuals[cell], weights[cell] * f
+            rf += wr * f
+            rx += wr * sx
+            ry += wr * sy
+            rw += wr * sw
+            ff += wf * f
+            fx += wf * sx
+            fy += wf * sy
+            fw += wf * sw
+        for cell in range(stride):
+            sx, sy, sw = slope_x[cell], slope_y[cell], wide[cell]
+            wx, wy = weights[cell] * sx, weights[cell] * sy
+            xx += wx * sx
+            xy += wx * sy
+            xw += wx * sw
+            yy += wy * sy
+            yw += wy * sw
+            ww += weights[cell] * sw * sw
+        # The modes are in units of the section's energy.
+        scale = max(energy, _SMALLEST_SUM)
+        s2 = scale * scale
+        at = 1.0 / (expected.wander2[section] / scale + error * error)
+        vector[0], vector[1], vector[2], vector[3] = scale * rf, scale * rx, scale * ry, scale * rw
+        matrix[0, 0] = s2 * ff + _ANY
+        matrix[1, 0], matrix[1, 1] = s2 * fx, s2 * xx + at
+        matrix[2, 0], matrix[2, 1], matrix[2, 2] = s2 * fy, s2 * xy, s2 * yy + at
+        matrix[3, 0], matrix[3, 1], matrix[3, 2] = s2 * fw, s2 * xw, s2 * yw
+        matrix[3, 3] = s2 * ww + scale / expected.width2[section]
+        statistic += max(rr - _explained(matrix, vector), 0.0)
+    at_energy = min(max(log_energy, _LEVEL_RANGE[0]), _LEVEL_RANGE[1])
+    level = expected.level[0] + at_energy * (expected.level[1] + at_energy * expected.level[2])
+    power = np.exp(expected.power * (np.log(max(statistic, 1e-6)) - level))
+    chi2 = published_cut(total) * power
+    return chi2, statistic, pull

@@ -71,6 +71,12 @@ def _ecal(task: Task) -> Result:
     return replace(result, pictures=draw_ecal(result.detail))
 
 
+def _profile(task: Task) -> Result:
+    from na64reco.calibrate.profile import calibrate_profile
+
+    return calibrate_profile(task)
+
+
 def _drift(task: Task) -> Result:
     from na64reco.calibrate.drift import calibrate_drift
     from na64reco.report.energy_calibration import draw_drift
@@ -125,6 +131,7 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
     # Electrons with the beam trigger.
     "drift": Calibration(_drift, ("drift.txt",)),
     "ecal": Calibration(_ecal, ("ecal.txt",)),
+    "profile": Calibration(_profile, ("ecal.txt",)),
     "srd": Calibration(_srd, ("srd.txt",)),
     # Muons.
     "hcal": Calibration(_ionising("hcal"), ("hcal.txt",)),

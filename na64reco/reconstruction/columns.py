@@ -79,12 +79,19 @@ COLUMNS: Final[dict[str, Column]] = {
     "srd.module1": _f("GeV", "in-time energy in module 1"),
     "srd.module2": _f("GeV", "in-time energy in module 2"),
     # electromagnetic calorimeter
-    "ecal.energy": _f("GeV", "in-time energy, preshower and main section"),
+    "ecal.energy": _f("GeV", "in-time energy, preshower and main section, and ecal.hidden"),
     "ecal.energy_out": _f("GeV", "out-of-time energy, preshower and main section"),
     "ecal.energy_error": _f("GeV", "standard error of ecal.energy from the pulse fits; waveforms"),
     "ecal.energy_out_error": _f("GeV", "the same of ecal.energy_out; waveforms"),
     "ecal.main": _f("GeV", "in-time energy in the main section"),
+    "ecal.hidden": _f(
+        "GeV", "energy that cells below their thresholds hide, by the expected shower"
+    ),
     "prs.energy": _f("GeV", "in-time energy in the preshower"),
+    "prs.fraction": _f("", "the preshower's share of the in-time energy; 0 if E=0"),
+    "prs.late": _f(
+        "", "how late the shower begins: pull of the preshower's share; NaN without energy"
+    ),
     "prs.energy_out": _f("GeV", "out-of-time energy in the preshower"),
     "ecal.missing": _f("GeV", "beam momentum minus ecal.energy"),
     "ecal.x": _f("mm", "shower position, local frame of the ECAL; NaN without energy"),
@@ -92,8 +99,13 @@ COLUMNS: Final[dict[str, Column]] = {
     "ecal.fraction3x3": _f(
         "", "share of the energy in 3x3 cells about the most energetic; 0 if E=0"
     ),
+    "ecal.fraction5x5": _f("", "the same in 5x5 cells"),
+    "ecal.width_x": _f("mm", "root of the second moment of the cells' energies in x; NaN without"),
+    "ecal.width_y": _f("mm", "the same in y"),
     "ecal.lateral": _f("", "(all - 3x3)/all about the most energetic cell; 0 if E=0"),
-    "ecal.chi2": _f("", "chi2/ndf of the shower shape against an electron's; NaN without energy"),
+    "ecal.chi2": _f(
+        "", "chi2 of the shower shape, the published cuts keep 95 %; NaN without energy"
+    ),
     "ecal.cell_ix": _n("ix of the most energetic cell (both sections); -1 without energy"),
     "ecal.cell_iy": _n("iy of the most energetic cell (both sections); -1 without energy"),
     "ecal.in_beam_cell": _b("the most energetic cell is the one that the beam hits"),

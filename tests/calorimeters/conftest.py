@@ -11,7 +11,6 @@ import pytest
 from na64reco.calibration import CellConditions
 from na64reco.calorimeters import ShowerProfile
 from na64reco.events import Hits
-from na64reco.resources import shipped_folder
 from na64reco.setup import load_setup
 
 SAMPLING_FRACTION = 0.1030  # of the reference showers
@@ -53,10 +52,10 @@ def dense_hits(energies, conditions, first="section") -> Hits:
     )
 
 
-def shipped_profile() -> dict[str, float]:
-    lines = (
-        (shipped_folder("calib") / "shower_profile.txt").read_text(encoding="utf-8").splitlines()
-    )
+def reference_profile() -> dict[str, float]:
+    """Fitted to the half of the reference showers that `showers` does not hold."""
+    path = Path(__file__).parent / "data" / "egsnrc_profile.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
     pairs = (
         line.removeprefix("profile.").split("=") for line in lines if line.startswith("profile")
     )
@@ -71,7 +70,7 @@ def setup():
 
 @pytest.fixture(scope="session")
 def parameters():
-    return shipped_profile()
+    return reference_profile()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from na64reco.calorimeters import ShowerProfile, expected_shares
-from na64reco.calorimeters.profile import fill_shares
+from na64reco.calorimeters import PROFILE_NAMES, ShowerProfile, expected_shares
+from na64reco.calorimeters.shares import share_modes
 from na64reco.errors import ConditionsError
 
 
@@ -30,25 +31,38 @@ def test_shares_are_the_integrals_of_the_gaussians(setup, parameters, profile):
         np.testing.assert_allclose(shares[section], cells / cells.sum(), rtol=2e-3, atol=1e-6)
 
 
-def test_slopes_are_the_differences_of_the_shares(setup, parameters, profile):
+def test_modes_are_the_differences_of_the_shares(setup, profile):
     ecal, step = setup.ecal, 0.05
-    x, y = 16.5, 21.0
-    sigma = profile.sigma[1]
-    shape = (ecal.nx, ecal.ny)
-    work = np.empty((4, len(sigma), 6))
-    share, slope_x, slope_y = np.empty(shape), np.empty(shape), np.empty(shape)
-    cell = (ecal.cell_x, ecal.cell_y)
-    fill_shares(x, y, *cell, profile.weight[1], sigma, work, share, slope_x, slope_y)
-    at = expected_shares(
-        profile,
-        ecal,
-        np.array([x + step, x - step, x, x]),
-        np.array([y, y, y + step, y - step]),
-        np.full(4, 100.0),
-    )[:, 1]
-    np.testing.assert_allclose(slope_x, (at[0] - at[1]) / (2 * step), atol=2e-4)
-    np.testing.assert_allclose(slope_y, (at[2] - at[3]) / (2 * step), atol=2e-4)
-    assert slope_x[2, 3] < -0.001  # moving away from the cell to the left
+    x, y = np.array([16.5]), np.array([21.0])
+    energy, depth = np.array([100.0]), 0.4
+
+    def shares(at=profile, x=x, y=y):
+        return expected_shares(at, ecal, x, y, energy, depth=depth)[0]
+
+    _, slope_x, slope_y, wide = np.moveaxis(
+        share_modes(profile, ecal, x, y, energy, depth=depth)[0], 1, 0
+    )
+    wider = replace(profile, sigma=profile.sigma * math.exp(0.01))
+    narrower = replace(profile, sigma=profile.sigma * math.exp(-0.01))
+    # The normalisation's part, for which shares grow together, is left out of the modes.
+    for mode, difference in (
+        (slope_x, (shares(x=x + step) - shares(x=x - step)) / (2 * step)),
+        (slope_y, (shares(y=y + step) - shares(y=y - step)) / (2 * step)),
+        (wide, (shares(wider) - shares(narrower)) / 0.02),
+    ):
+        whole = mode.sum(axis=(1, 2), keepdims=True) * shares()
+        np.testing.assert_allclose(mode - whole, difference, atol=3e-4 * np.abs(mode).max() + 2e-4)
+    assert slope_x[1, 2, 3] < -0.001  # moving away from the cell to the left
+    assert wide[1, 3, 3] < -0.01  # a wider shower leaves its cell
+
+
+def test_early_showers_have_another_core(setup, profile):
+    x = y = np.array([19.1])
+    early, late = (
+        expected_shares(profile, setup.ecal, x, y, np.array([100.0]), depth=q)[0, 1, 3, 3]
+        for q in (1.0, -1.0)
+    )
+    assert early < late  # its main section begins further from the start
 
 
 def test_mirror_images_have_mirrored_shares(setup, profile):
@@ -57,7 +71,7 @@ def test_mirror_images_have_mirrored_shares(setup, profile):
     np.testing.assert_allclose(one, other[:, ::-1, ::-1], rtol=1e-4, atol=1e-9)
 
 
-def test_mean_shares_agree_with_the_reference(setup, profile, showers):
+def test_mean_shares_agree_with_the_reference(setup, profile, parameters, showers):
     """EGSnrc, impact uniform over cell (3, 3): 70 % in the cell, 97.0 % in 3 x 3."""
     u = (np.arange(24) + 0.5) / 24 * 38.2
     x, y = (a.ravel() for a in np.meshgrid(u, u))
@@ -69,8 +83,14 @@ def test_mean_shares_agree_with_the_reference(setup, profile, showers):
     chosen = showers.uniform
     cells = showers.cells[chosen]
     measured = cells / cells.sum(axis=(2, 3), keepdims=True)
+    share = cells[:, 0].sum(axis=(1, 2)) / cells.sum(axis=(1, 2, 3))
     expected = expected_shares(
-        profile, setup.ecal, showers.x[chosen], showers.y[chosen], showers.energy[chosen]
+        profile,
+        setup.ecal,
+        showers.x[chosen],
+        showers.y[chosen],
+        showers.energy[chosen],
+        depth=share / math.exp(parameters["share_log"]) - 1,
     )
     difference = measured - expected
     error = difference.std(axis=0) / math.sqrt(chosen.sum())
@@ -93,7 +113,7 @@ def test_misspelt_parameter_is_named(parameters):
         ShowerProfile.from_conditions({**parameters, "main_sigam2": 1.0})
 
 
-@pytest.mark.parametrize("name", ["prs_sigma1", "share_width", "chi2_scale", "noise"])
+@pytest.mark.parametrize("name", ["prs_sigma1", "share_width", "power", "noise", "lone"])
 def test_impossible_parameter_is_named(parameters, name):
     with pytest.raises(ConditionsError, match=rf"profile\.{name}=0.0.* must be above 0"):
         ShowerProfile.from_conditions({**parameters, name: 0.0})
@@ -103,3 +123,9 @@ def test_weights_without_sum(parameters):
     zero = {f"prs_weight{k}": 0.0 for k in range(1, 5)}
     with pytest.raises(ConditionsError, match="weights"):
         ShowerProfile.from_conditions({**parameters, **zero})
+
+
+def test_parameters_go_there_and_back(parameters, profile):
+    back = profile.parameters()
+    assert list(back) == list(PROFILE_NAMES)
+    assert back == pytest.approx(parameters, rel=1e-4, abs=1e-9)

@@ -26,5 +26,10 @@ def test_energies_times_and_lengths_have_their_units():
 def test_groups():
     assert group_of("prs.energy_out") == "prs"
     assert group_of("spill") == ""
-    assert columns_of_group("prs") == ("prs.energy", "prs.energy_out")
+    assert columns_of_group("prs") == (
+        "prs.energy",
+        "prs.fraction",
+        "prs.late",
+        "prs.energy_out",
+    )
     assert {"run", "spill", "event", "master_time"} == set(columns_of_group(""))
