@@ -40,7 +40,8 @@ _Channel = tuple[int, int, int]
 
 def waveform_format(setup: Setup) -> SdcFormat:
     """Columns and keys of the file."""
-    pulses = tuple(f"pulse.{name}" for name in waveform_channels(setup))
+    del setup  # detectors that it lacks may have pulses, as they may have files
+    pulses = tuple(f"pulse.{name}" for name in _DETECTORS)
     return SdcFormat(
         keys=(
             Column("detector", "text", "collection of the hit file"),
@@ -115,6 +116,8 @@ def waveform_conditions(
     by_detector: dict[str, set[_Channel]] = {}
     for key, line in resolved.lines.items():
         name, section, ix, iy = key
+        if name in _DETECTORS and name not in channels:
+            continue
         known = channels.get(str(name), ((), {}))[1]
         if (section, ix, iy) not in known:
             hint = did_you_mean(str(name), channels) if not known else ""

@@ -83,6 +83,12 @@ def test_all_detectors_read_back_as_written(folder: Path) -> None:
             np.testing.assert_array_equal(getattr(found[name], field), getattr(values, field))
 
 
+def test_detectors_that_the_setup_lacks_are_passed_over(folder: Path) -> None:
+    (folder / WAVEFORM_FILE).write_text(f"{PULSE}{HEAD}{ROWS}")
+    bare = SETUP.model_copy(update={"srd": None})
+    assert load_conditions(bare, 6100, folder=folder).waveform == {}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
