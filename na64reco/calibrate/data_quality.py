@@ -22,6 +22,8 @@ from na64reco.calibrate.task import Result, Table, Task
 from na64reco.calibrate.times import channel_index
 from na64reco.calibration import Block, file_formats, read_sdc, write_sdc
 from na64reco.calorimeters import cell_energies
+from na64reco.calorimeters.pedestals import measure_pedestals
+from na64reco.calorimeters.waveforms import channel_index as sampled_channel
 from na64reco.errors import DataError
 from na64reco.events import TRIGGER_BITS
 
@@ -65,6 +67,8 @@ class _Sums:
     hits: dict[tuple[int, int], Array] = field(default_factory=dict)
     late: dict[tuple[int, int], list[float]] = field(default_factory=dict)
     """Number, sum and sum of squares of the lateness of hits in time."""
+    pedestal: dict[tuple[int, int], list[float]] = field(default_factory=dict)
+    """Weight and weighted sum of the pedestals' shifts."""
 
 
 def calibrate_quality(task: Task) -> Result:
@@ -92,7 +96,9 @@ def calibrate_quality(task: Task) -> Result:
             events[key] = events.get(key, 0) + int(np.count_nonzero(spill == number))
         for name, (axes, names) in channels.items():
             if part.has(name):
-                _add(sums.setdefault(name, _Sums(name, axes, names)), part, spill)
+                own = sums.setdefault(name, _Sums(name, axes, names))
+                _add(own, part, spill)
+                _add_pedestals(own, part, task.setup, spill)
         if part.has("ECAL"):
             _add_gain(ratios, part, task.setup, spill)
     runs = tally.validity(task)
@@ -171,6 +177,31 @@ def _add(sums: _Sums, part: Part, spill: NDArray[np.int64]) -> None:
         moments[2] += float((punctual**2).sum())
 
 
+def _add_pedestals(sums: _Sums, part: Part, setup: Setup, spill: NDArray[np.int64]) -> None:
+    """Pedestals of each spill less those of the starting conditions."""
+    waveform = part.conditions.waveform.get(sums.name)
+    if waveform is None or setup.digitizer is None or not part.has_samples(sums.name):
+        return
+    hits = part.hits(sums.name, (*sums.axes, "samples"))
+    shape = waveform.noise.shape
+    channel = sampled_channel(hits, shape, sums.name)
+    of_hit = np.repeat(spill, hits.counts)
+    known = waveform.pedestal.reshape(2, -1)
+    for number in np.unique(spill).tolist():
+        mine = of_hit == number
+        found = measure_pedestals(
+            hits["samples"][mine],
+            channel[mine],
+            waveform.noise.size,
+            first=max(setup.digitizer.presamples // 2, 2),
+        )
+        shift, error = found.pedestal - known, found.error
+        good = np.isfinite(shift) & (error > 0)
+        total = sums.pedestal.setdefault((part.run, number), [0.0, 0.0])
+        total[0] += float((1 / error[good] ** 2).sum())
+        total[1] += float((shift[good] / error[good] ** 2).sum())
+
+
 def _add_gain(
     ratios: dict[tuple[int, int], list[Array]], part: Part, setup: Setup, spill: NDArray[np.int64]
 ) -> None:
@@ -201,7 +232,12 @@ def _history(
             spread = np.sqrt(np.maximum(moments[:, 2] / moments[:, 0] - mean**2, 0))
             error = spread / np.sqrt(moments[:, 0])
         hits = np.array([found.hits.get(key, np.zeros(len(names))) for key in keys])
-        detectors[name] = DetectorHistory(names, hits, mean, error)
+        shift, shift_error = None, None
+        if found.pedestal:
+            sums_of = np.array([found.pedestal.get(key, [0.0, 0.0]) for key in keys])
+            with np.errstate(invalid="ignore", divide="ignore"):
+                shift, shift_error = sums_of[:, 1] / sums_of[:, 0], sums_of[:, 0] ** -0.5
+        detectors[name] = DetectorHistory(names, hits, mean, error, shift, shift_error)
     gain, error = np.full(len(keys), np.nan), np.full(len(keys), np.nan)
     for i, key in enumerate(keys):
         values = np.concatenate(ratios[key]) if key in ratios else np.empty(0)

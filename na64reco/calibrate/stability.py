@@ -25,6 +25,8 @@ GAIN: Final = 0.03
 """How far a spill's gain may be from the median."""
 TIME: Final = 1.0
 """How far a spill's mean time may be from the median, ns."""
+PEDESTAL: Final = 0.5
+"""How far a spill's mean pedestal may be from the median, ADC counts."""
 RATE: Final = 0.3
 """How far a spill's hits per event may be from the median, relative."""
 SURE: Final = 5.0
@@ -42,6 +44,10 @@ class DetectorHistory:
     late: Array
     """Mean lateness of hits in time, ns, shape (spills,)."""
     late_error: Array
+    pedestal: Array | None = None
+    """Mean over the channels of the pedestal less that of the conditions, ADC counts, shape
+    (spills,); None without waveforms."""
+    pedestal_error: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +96,10 @@ def find_problems(history: History) -> list[Finding]:
         for s in _away(detector.late, detector.late_error, TIME):
             shift = detector.late[s] - np.nanmedian(detector.late)
             found.append((s, f"{name}_times_{shift:+.1f}_ns"))
+        if detector.pedestal is not None and detector.pedestal_error is not None:
+            for s in _away(detector.pedestal, detector.pedestal_error, PEDESTAL):
+                shift = detector.pedestal[s] - np.nanmedian(detector.pedestal)
+                found.append((s, f"{name}_pedestals_{shift:+.1f}_counts"))
     middle = np.nanmedian(history.gain) if np.isfinite(history.gain).any() else np.nan
     for s in _away(history.gain / middle, history.gain_error / middle, GAIN):
         found.append((s, f"ECAL_gain_{history.gain[s] / middle:.3f}"))

@@ -30,7 +30,9 @@ def draw_quality(found: QualityCheck) -> dict[str, Figure]:
     bad = np.array([key in bad_keys for key in keys])
     figure, settings = new_figure(13, 9)
     with settings:
-        axes = figure.subplots(4, 1, sharex=True, height_ratios=[1, 1, 1, 1.6])
+        sampled = {n: d for n, d in history.detectors.items() if d.pedestal is not None}
+        heights = [1, 1, 1, *([1] if sampled else []), 1.6]
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         axes[0].errorbar(spills, history.gain, history.gain_error, fmt="o", ms=3)
         axes[0].set_ylabel("ECAL energy peak\n/ beam energy")
         for name, detector in history.detectors.items():
@@ -43,14 +45,19 @@ def draw_quality(found: QualityCheck) -> dict[str, Figure]:
         axes[1].set_ylabel("mean time of hits in time\nless its median [ns]")
         axes[2].set_ylabel("hits per event\n/ median")
         axes[1].legend(ncols=5)
-        _channels(axes[3], found)
+        for name, detector in sampled.items():
+            style = {"fmt": "o-", "ms": 3, "lw": 0.7}
+            errors = detector.pedestal_error
+            axes[3].errorbar(spills, detector.pedestal, errors, label=name, **style)
+            axes[3].set_ylabel("pedestals less those of\nthe conditions [counts]")
+        _channels(axes[-1], found)
         for ax in axes:
             for spill in spills[bad]:
                 ax.axvspan(spill - 0.5, spill + 0.5, color=_BAD, alpha=0.15, lw=0)
         labels = [f"{r}\n{s}" for r, s in zip(history.run, history.spill, strict=True)]
         every = -(-len(spills) // _MOST_LABELS)
-        axes[3].set_xticks(spills[::every], labels[::every])
-        axes[3].set_xlabel("run, spill")
+        axes[-1].set_xticks(spills[::every], labels[::every])
+        axes[-1].set_xlabel("run, spill")
         figure.suptitle(
             f"{found.setup.name}: {len(spills)} spills, {int(bad.sum())} proposed as bad (shaded)"
         )

@@ -185,3 +185,20 @@ def test_physics_trigger_is_refused(setup, tmp_path):
 def test_a_detector_that_is_not_there(setup, tmp_path):
     with pytest.raises(SetupError, match="has no vhcal to calibrate"):
         calibrate_ionising(Task(setup, ("none.root",), tmp_path), "vhcal")
+
+
+def test_pedestals_that_move(setup, tmp_path):
+    path = tmp_path / "w.root"
+    options = {"trigger": "beam", "intensity": 0.0, "run": 6100, "waveforms": True}
+    batch = next(iter(simulate(setup, "electron", 800, seed=4, **options)))
+    spill = 1 + np.arange(800) // 200
+    batch.scalars["spill"] = spill.astype(np.uint32)
+    hits = batch.collections["ECAL"]
+    moved = np.repeat(spill == 3, hits.counts)
+    hits["samples"][moved] += 3
+    with EventWriter(path) as writer:
+        writer.write(batch)
+    result = calibrate_quality(Task(setup, (str(path),), tmp_path / "q"))
+    reasons = {tuple(f) for f in result.summary["findings"]}
+    assert (6100, 3, "ECAL_pedestals_+3.0_counts") in reasons
+    assert {spill for _, spill, _ in reasons} == {3}
