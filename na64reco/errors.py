@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "FileFormatError",
     "MappingError",
+    "ModelError",
     "Na64recoError",
     "OutputExistsError",
     "SelectionError",
@@ -42,6 +43,10 @@ class DataError(Na64recoError):
 
 class MappingError(Na64recoError):
     """A foreign-branch mapping that is malformed or does not fit the file."""
+
+
+class ModelError(Na64recoError):
+    """A model of a new particle that is unknown, or asked for something unphysical."""
 
 
 class ConditionsError(Na64recoError):
