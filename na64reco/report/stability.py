@@ -34,7 +34,7 @@ def draw_quality(found: QualityCheck) -> dict[str, Figure]:
         heights = [1, 1, 1, *([1] if sampled else []), 1.6]
         axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         axes[0].errorbar(spills, history.gain, history.gain_error, fmt="o", ms=3)
-        axes[0].set_ylabel("ECAL energy peak\n/ beam energy")
+        axes[0].set_ylabel("ECAL peak\n/ beam energy")
         for name, detector in history.detectors.items():
             middle = np.nanmedian(detector.late) if np.isfinite(detector.late).any() else 0.0
             shift = detector.late - middle
@@ -42,14 +42,14 @@ def draw_quality(found: QualityCheck) -> dict[str, Figure]:
             per_event = detector.hits.sum(axis=1) / np.maximum(history.events, 1)
             usual = max(float(np.median(per_event)), 1e-9)
             axes[2].plot(spills, per_event / usual, "o-", ms=3, lw=0.7, label=name)
-        axes[1].set_ylabel("mean time of hits in time\nless its median [ns]")
+        axes[1].set_ylabel("mean time\nless median [ns]")
         axes[2].set_ylabel("hits per event\n/ median")
         axes[1].legend(ncols=5)
         for name, detector in sampled.items():
             style = {"fmt": "o-", "ms": 3, "lw": 0.7}
             errors = detector.pedestal_error
             axes[3].errorbar(spills, detector.pedestal, errors, label=name, **style)
-            axes[3].set_ylabel("pedestals less those of\nthe conditions [counts]")
+            axes[3].set_ylabel("shift of the\npedestals [counts]")
         _channels(axes[-1], found)
         for ax in axes:
             for spill in spills[bad]:
@@ -84,6 +84,13 @@ def _channels(ax: Axes, found: QualityCheck) -> None:
             np.array(rows), aspect="auto", cmap="coolwarm", vmin=0.5, vmax=1.5, origin="lower",
             interpolation="nearest",
         )  # fmt: skip
-        ax.set_yticks(ticks, names)
+        # Detectors of a few channels lie too close to be named one by one.
+        apart = [0]
+        for i in range(1, len(ticks)):
+            if ticks[i] - ticks[apart[-1]] > 0.06 * len(rows):
+                apart.append(i)
+            else:
+                names[apart[-1]] += f", {names[i]}"
+        ax.set_yticks([ticks[i] for i in apart], [names[i] for i in apart])
         ax.figure.colorbar(image, ax=ax, label="hits / usual", pad=0.01)
     ax.set_ylabel("channels")
