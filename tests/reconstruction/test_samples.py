@@ -12,7 +12,9 @@ from na64reco.calibration import load_conditions
 from na64reco.calorimeters import energy_errors, reconstruct_ecal
 from na64reco.errors import ConditionsError, SetupError
 from na64reco.events import EventBatch, EventWriter, Hits, open_events, read_scalar
+from na64reco.reconstruction import reconstruct_columns
 from na64reco.reconstruction.samples import error_columns, fit_samples, read_pulses
+from na64reco.simulation.generate import simulate
 
 from ..calorimeters.toy_pulses import DIGITIZER, NOISE, TIMES, pulse, sampled, toy_waveform
 
@@ -135,3 +137,30 @@ def test_what_is_missing_is_named(truth, digital, conditions):
     message = r"no pulse shape and pedestals of ECAL: waveform\.txt is missing.*--only waveform"
     with pytest.raises(ConditionsError, match=message):
         fit_samples("ECAL", part, digital, bare, None)
+
+
+def test_simulated_waveforms_give_the_energies_of_the_simulated_amplitudes(setup, tmp_path):
+    """The same electrons both ways, with the shipped conditions."""
+    columns = ("ecal.energy", "srd.energy", "counters.s1")
+    found = []
+    for waveforms in (False, True):
+        path = tmp_path / f"{waveforms}.root"
+        with EventWriter(path) as writer:
+            for batch in simulate(
+                setup,
+                "electron",
+                300,
+                seed=5,
+                trigger="beam",
+                intensity=1e4,
+                waveforms=waveforms,
+            ):
+                writer.write(batch)
+        found.append(reconstruct_columns(open_events(path), setup, columns=columns))
+    peaks, fitted = found
+    difference = fitted["ecal.energy"] - peaks["ecal.energy"]
+    # GeV of 100. Single events differ by more: one pulse shape serves all cells (docs/waveforms.md).
+    assert np.median(abs(difference)) < 0.5
+    for name, least in (("srd.energy", 0.002), ("counters.s1", 0.0001)):
+        large = np.maximum(peaks[name], fitted[name]) > 5 * least
+        assert np.mean(abs(fitted[name] - peaks[name])[large] < 0.15 * peaks[name][large]) > 0.9
