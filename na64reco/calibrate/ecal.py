@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Rows = dict[tuple[Value, ...], dict[str, Value | np.floating | np.integer]]
 
-__all__ = ["FILE", "EcalCalibration", "calibrate_ecal"]
+__all__ = ["FILE", "EcalCalibration", "calibrate_ecal", "uniformity"]
 
 FILE: Final = "ecal.txt"
 SHARE_UNCERTAINTY: Final = 0.1
@@ -36,6 +36,8 @@ LEAKAGE_PRS: Final = 0.8
 a smaller scale of the preshower."""
 FLOOR: Final = 0.0008
 """What the model of light collection and radiated photons leaves, relative."""
+FLOOR_PRS: Final = 0.01
+"""The same for the preshower's common scale, where leakage depends on the depth."""
 UNIFORM: Final = 0.002
 """How equal the mean share in the preshower is, wherever inside showers hit, relative."""
 RIM: Final = 0.05
@@ -75,7 +77,7 @@ def calibrate_ecal(task: Task) -> Result:
     profile = ShowerProfile.from_conditions(electrons.conditions.shower_profile)
     if next(iter(ecal.sections)) == "prs":
         value = expected_share(profile, setup.beam.momentum)
-        share = Share(value, SHARE_UNCERTAINTY * value, _uniform(ecal))
+        share = Share(value, SHARE_UNCERTAINTY * value, uniformity(ecal))
     with task.progress("ECAL", "rounds"):
         fit = fit_scales(
             electrons.amplitude,
@@ -89,7 +91,7 @@ def calibrate_ecal(task: Task) -> Result:
     lost = np.abs(np.tile(leakage(profile, ecal, setup.beam.momentum), len(ecal.sections)))
     unsure = FLOOR + LEAKAGE * lost
     if share is not None:
-        unsure[: ecal.nx * ecal.ny] = FLOOR + LEAKAGE_PRS * lost[: ecal.nx * ecal.ny]
+        unsure[: ecal.nx * ecal.ny] = FLOOR_PRS + LEAKAGE_PRS * lost[: ecal.nx * ecal.ny]
     fit = replace(fit, error=np.hypot(fit.error, unsure * fit.scale))
     relative = np.divide(fit.error, fit.scale, out=np.ones(len(fit.scale)), where=fit.scale > 0)
     changed = (fit.scale > 0) & (relative < WORTH) & (fit.entries > 0)
@@ -111,7 +113,7 @@ def calibrate_ecal(task: Task) -> Result:
     )
 
 
-def _uniform(ecal: Calorimeter) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def uniformity(ecal: Calorimeter) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """How equal the share in the preshower is taken to be by column, relative."""
     x, y = np.divmod(np.arange(ecal.nx * ecal.ny), ecal.ny)
     rim = (x == 0) | (x == ecal.nx - 1) | (y == 0) | (y == ecal.ny - 1)
