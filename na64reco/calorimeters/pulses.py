@@ -97,7 +97,7 @@ def fit_one(
     weight: Array,
     table: PulseTable,
     position: float,
-    limit: int,
+    limit: int | np.int64,
     errors: Array,
     room: Room,
 ) -> tuple[float, float, float]:  # pragma: no cover - compiled
@@ -159,7 +159,7 @@ def _normal(
     table: PulseTable,
     amplitudes: Array,
     positions: Array,
-    number: int,
+    number: int | np.int64,
     anchors: Array,
     room: Room,
 ) -> float:  # pragma: no cover - compiled
@@ -247,9 +247,9 @@ def fit_together(
     table: PulseTable,
     amplitudes: Array,
     positions: Array,
-    number: int,
+    number: int | np.int64,
     errors: Array,
-    limit: int,
+    limit: int | np.int64,
     room: Room,
 ) -> float:  # pragma: no cover - compiled
     """Fit heights and positions of several pulses, in place.
@@ -266,7 +266,7 @@ def fit_together(
     -------
     chi2; infinite if the pulses cannot be told apart
     """
-    size = 2 * number
+    size = 2 * int(number)
     anchors = positions.copy()
     before = room.before
     chi2 = _normal(y, weight, table, amplitudes, positions, number, anchors, room)

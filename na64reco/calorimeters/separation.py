@@ -268,18 +268,18 @@ def _more(
             low = near + 0.25 if where < near else near - _NEAR
             high = low + _NEAR - 0.25
             low, high = max(low, table.first), min(high, table.last)
-        total = number + (0 if alone else 1)
+        found = number + (0 if alone else 1)
         if not alone:
             largest = 0.0
-            for j in range(total):
+            for j in range(found):
                 largest = max(largest, best_amplitudes[j])
             sound = best < chi2 - GAIN
-            for j in range(total):
+            for j in range(found):
                 sound &= best_amplitudes[j] > FOUND * best_errors[0, j]
                 sound &= best_amplitudes[j] > 3.0 * shape_error * largest
             if not sound:
                 break
-        chi2, number, alone = best, total, False
+        chi2, number, alone = best, found, False
         for j in range(number):
             amplitudes[j], positions[j] = best_amplitudes[j], best_positions[j]
             for k in range(3):
