@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from na64reco.calibration import load_conditions
+from na64reco.calorimeters import ShowerProfile
+from na64reco.calorimeters.hidden import ENERGIES, hidden_energy
 from na64reco.events import EventBatch, EventWriter, Hits
 from na64reco.setup import load_setup
 
@@ -96,6 +98,16 @@ def draw_truth(events, *, first=0, seed=1):
     )
 
 
+def _hidden(energy, conditions):
+    """What `ecal.energy` adds for cells below threshold, which the events here do not have."""
+    profile = ShowerProfile.from_conditions(conditions.shower_profile)
+    table = hidden_energy(profile, SETUP.ecal, conditions.ecal.threshold)
+    hidden = 0.0
+    for _ in range(3):
+        hidden = np.interp(np.log(energy - hidden), np.log(ENERGIES), table)
+    return hidden
+
+
 def _cells(conditions, section, ix, iy, energy, names):
     """One hit per event in one cell of one section or several."""
     events = len(energy[0])
@@ -127,7 +139,8 @@ def make_batch(truth, *, run=RUN, simulated=False):
         scalars["MC_process"] = np.zeros(events, np.uint8)
         scalars["MC_weight"] = np.ones(events, np.float32)
     ix, iy = SETUP.ecal.beam_cell
-    ecal = _cells(conditions.ecal, [0, 1], ix, iy, [truth.prs, truth.ecal - truth.prs], ["section"])
+    visible = truth.ecal - _hidden(truth.ecal, conditions)
+    ecal = _cells(conditions.ecal, [0, 1], ix, iy, [truth.prs, visible - truth.prs], ["section"])
     hcal = _cells(conditions.hcal, [0], 1, 1, [truth.hcal], ["module"])
     return EventBatch(scalars, {"ECAL": ecal, "HCAL": hcal})
 
