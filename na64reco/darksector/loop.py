@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from na64reco.constants import ALPHA, MUON_MASS, TAU_MASS
+from na64reco.darksector.quadrature import graded, panel_nodes
+from na64reco.errors import ModelError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ELECTRIC_CHARGE", "loop_coupling", "vacuum_integral"]
+__all__ = ["ELECTRIC_CHARGE", "averaged_loop", "loop_coupling", "vacuum_integral"]
 
 ELECTRIC_CHARGE: Final = float(np.sqrt(4 * np.pi * ALPHA))
 """e, in units where alpha = e^2 / (4 pi)."""
@@ -54,29 +56,36 @@ def vacuum_integral(z: ArrayLike) -> NDArray[np.complex128]:
         q2 / m^2, real, any shape.
     """
     z = np.asarray(z, dtype=np.float64)
-    result = np.zeros(z.shape, dtype=np.complex128)
+    result = np.empty(z.shape, dtype=np.complex128)
     small = np.abs(z) < _SERIES_BELOW
-    power = np.ones_like(z)
-    clipped = np.where(small, z, 0.0)
-    for coefficient in _SERIES:
-        power = power * clipped
-        result += coefficient * power
-    safe = np.where(small, -1.0, z)
-    beta2 = 1 - 4 / safe
+    result[small] = _series(z[small])
+    result[~small] = _closed(z[~small])
+    return result
+
+
+def _series(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = np.zeros_like(z)
+    for coefficient in _SERIES[::-1]:
+        found = (found + coefficient) * z
+    return found
+
+
+def _closed(z: NDArray[np.float64]) -> NDArray[np.complex128]:
+    beta2 = 1 - 4 / z
     beta = np.sqrt(np.abs(beta2))
+    below = beta2 < 0
+    root = np.empty_like(z)
+    # beta ln((beta + 1) / |beta - 1|) = 2 beta artanh(1/beta or beta); 2 b arctan(1/b) below
+    # threshold; both tend to 0 or pi b at it.
+    root[below] = 2 * beta[below] * np.arctan2(1.0, beta[below])
+    above = beta[~below]
     with np.errstate(divide="ignore", invalid="ignore"):
-        # beta ln((beta + 1) / |beta - 1|) = 2 beta artanh(1/beta or beta); 2 b arctan(1/b) below
-        # threshold; both tend to 0 or pi b at it.
-        real = np.where(
-            beta2 < 0,
-            2 * beta * np.arctan2(1.0, beta),
-            beta * np.log((beta + 1) / np.abs(beta - 1)),
-        )
-    real = np.where(beta == 0, 0.0, real)
-    factor = 1 + 2 / safe
-    large = -5 / 18 - 2 / (3 * safe) + factor * real / 6
-    imaginary = np.where((safe > 4), -np.pi / 6 * factor * beta, 0.0)
-    return np.where(small, result, large + 1j * imaginary)
+        root[~below] = np.where(above == 0, 0.0, above * np.log((above + 1) / np.abs(above - 1)))
+    factor = 1 + 2 / z
+    found = np.empty(z.shape, dtype=np.complex128)
+    found.real = -5 / 18 - 2 / (3 * z) + factor * root / 6
+    found.imag = np.where(z > 4, -np.pi / 6 * factor * beta, 0.0)
+    return found
 
 
 def loop_coupling(q2: ArrayLike, *, coupling: float = 1.0) -> NDArray[np.complex128]:
@@ -94,3 +103,57 @@ def loop_coupling(q2: ArrayLike, *, coupling: float = 1.0) -> NDArray[np.complex
     constant = np.log(TAU_MASS / MUON_MASS) / 3
     factor = ELECTRIC_CHARGE * coupling / (2 * np.pi**2)
     return np.asarray(factor * (constant + difference))
+
+
+def averaged_loop(
+    mass: ArrayLike, width: ArrayLike, lowest: ArrayLike, *, highest: float = 1e8
+) -> NDArray[np.float64]:
+    r"""I of \|Pi\|^2 / g^2, the loop averaged over the line shape: arXiv:2404.06982, eq. 5.1.
+
+    .. math:: \int dq^2\,\frac{|\Pi(q^2)|^2}{\pi}
+              \frac{\sqrt{q^2}\,\Gamma}{(q^2 - m^2)^2 + m^2\Gamma^2}
+
+    The width is constant, as there.
+
+    Parameters
+    ----------
+    mass, width
+        Of the Z', GeV, any shapes that broadcast.
+    lowest
+        Least q2, GeV^2: 4 m_chi^2.
+    highest
+        Largest q2, GeV^2.
+
+    Raises
+    ------
+    ModelError
+        If mass or width are not positive, or the lowest q2 is not below m^2.
+    """
+    mass, width, lowest = np.broadcast_arrays(
+        np.asarray(mass, dtype=np.float64),
+        np.asarray(width, dtype=np.float64),
+        np.asarray(lowest, dtype=np.float64),
+    )
+    if not (np.all(mass > 0) and np.all(width > 0)):
+        msg = f"mass and width must be positive (GeV), found {np.min(mass):g}, {np.min(width):g}"
+        raise ModelError(msg)
+    if not np.all((lowest >= 0) & (lowest < mass**2) & (mass**2 < highest)):
+        msg = (
+            f"q2 from {np.max(lowest):g} to {highest:g} GeV^2 does not hold m^2 = "
+            f"{np.min(mass) ** 2:g}: a decay on the mass shell needs m_chi < m / 2"
+        )
+        raise ModelError(msg)
+    relative = (width / mass)[..., None]
+    ends = [lowest / mass**2 - 1, highest / mass**2 - 1]
+    peak = graded(relative[..., 0] / 2, 1e2, 60)
+    tail = np.geomspace(1e2, np.max(ends[1]) + 1, 40) * np.ones_like(relative)
+    cusps = [
+        (2 * lepton / mass[..., None]) ** 2 * (1 + graded(1e-7, 0.5, 10)) - 1
+        for lepton in (MUON_MASS, TAU_MASS)
+    ]
+    edges = np.sort(np.concatenate((peak, tail, *cusps), axis=-1), axis=-1)
+    edges = np.clip(edges, ends[0][..., None], ends[1][..., None])
+    offset, weights = panel_nodes(edges)
+    square = np.abs(loop_coupling(mass[..., None] ** 2 * (1 + offset))) ** 2
+    shape = np.sqrt(1 + offset) * relative / (np.pi * (offset**2 + relative**2))
+    return np.asarray(np.sum(weights * square * shape, axis=-1))

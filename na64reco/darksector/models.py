@@ -26,9 +26,13 @@ from na64reco.darksector.widths import (
 from na64reco.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "CHANNELS",
+    "INVISIBLE",
     "LEPTON_MASSES",
     "BMinusL",
     "DarkPhoton",
@@ -46,10 +50,11 @@ LEPTON_MASSES: Final[dict[Lepton, float]] = {
     "tau": TAU_MASS,
 }
 """GeV."""
-_CHANNELS: Final[dict[Lepton, str]] = {"electron": "e e", "muon": "mu mu", "tau": "tau tau"}
-CHANNELS: Final = (*_CHANNELS.values(), "hadrons", "nu nu", "chi chi")
+_LEPTONS: Final[dict[str, Lepton]] = {"e e": "electron", "mu mu": "muon", "tau tau": "tau"}
+CHANNELS: Final = (*_LEPTONS, "hadrons", "nu nu", "chi chi")
 """Names of what a vector boson decays to."""
 INVISIBLE: Final = ("nu nu", "chi chi")
+"""What leaves no energy behind."""
 
 
 def check_positive(**values: ArrayLike) -> None:
@@ -163,32 +168,53 @@ class VectorModel(ABC):
         return np.asarray(found / ELECTRIC_CHARGE**2)
 
     def virtual_widths(
-        self, energy: ArrayLike, coupling: ArrayLike, mass: ArrayLike
+        self,
+        energy: ArrayLike,
+        coupling: ArrayLike,
+        mass: ArrayLike,
+        *,
+        channels: Sequence[str] = CHANNELS,
     ) -> dict[str, NDArray[np.float64]]:
         """Widths, GeV, of a boson of virtual mass ``energy``, by channel (see `CHANNELS`).
 
         The dark particles keep their mass, ``mass_ratio`` times ``mass``.
+
+        Raises
+        ------
+        ModelError
+            If a mass or coupling is not positive, or a channel is not known.
         """
         check_positive(mass=mass, coupling=coupling, energy=energy)
         energy = np.asarray(energy, dtype=np.float64)
         mass = np.asarray(mass, dtype=np.float64)
-        q2 = energy**2
         shape = np.broadcast_shapes(energy.shape, mass.shape, np.shape(coupling))
-        widths = {
-            channel: fermion_width(
-                energy, LEPTON_MASSES[lepton], self.vertex(lepton, q2, coupling, mass)
-            )
-            for lepton, channel in _CHANNELS.items()
+        return {
+            channel: np.broadcast_to(self._width_to(channel, energy, coupling, mass), shape)
+            for channel in channels
         }
-        widths["hadrons"] = self.hadronic_width(energy, coupling, mass)
-        widths["nu nu"] = neutrino_width(energy, np.sqrt(self.neutrinos(q2, coupling, mass)))
-        dark = self.dark
-        widths["chi chi"] = (
-            np.zeros(shape)
-            if dark is None
-            else chi_width(dark.kind, energy, dark.mass_ratio * mass, dark.alpha)
-        )
-        return {name: np.broadcast_to(value, shape) for name, value in widths.items()}
+
+    def _width_to(
+        self,
+        channel: str,
+        energy: NDArray[np.float64],
+        coupling: ArrayLike,
+        mass: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        if channel in _LEPTONS:
+            lepton = _LEPTONS[channel]
+            vertex = self.vertex(lepton, energy**2, coupling, mass)
+            return fermion_width(energy, LEPTON_MASSES[lepton], vertex)
+        if channel == "hadrons":
+            return self.hadronic_width(energy, coupling, mass)
+        if channel == "nu nu":
+            return neutrino_width(energy, np.sqrt(self.neutrinos(energy**2, coupling, mass)))
+        if channel == "chi chi":
+            dark = self.dark
+            if dark is None:
+                return np.zeros(energy.shape)
+            return chi_width(dark.kind, energy, dark.mass_ratio * mass, dark.alpha)
+        msg = f"There is no channel {channel!r}. {did_you_mean(channel, CHANNELS)}"
+        raise ModelError(msg)
 
     def widths(self, mass: ArrayLike, coupling: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """Partial widths on the mass shell, GeV, by channel."""
