@@ -36,6 +36,13 @@ CHARGE_AGREES: Final = 2.0
 _QUALITY: Final = 0.1
 """Weight of all but the time of the trigger in the order of the candidates: a missing hit or a
 difference of charges says that a track may be none, not that another particle triggered."""
+_SPARE: Final = 1
+"""Hits that a candidate may have less than another without any doubt that it is a particle."""
+_DOUBT: Final = 10.0
+"""chi2 of each hit less than that: what a missing one is worth (`views`)."""
+_OTHER: Final = 4
+"""Hits that two candidates of different particles do not share. Two that share more are ways to
+see one: of these, the better comes first, whatever their times."""
 
 
 def charge_partners(x: View, y: View, chamber: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -79,6 +86,38 @@ def _charges_differ(x_hits, x_number, y_hits, y_number, partners, charge):  # ty
             r = math.log(a / b) / CHARGE_SPREAD
             cost += min(r * r, CHARGE_LIMIT) - CHARGE_AGREES
     return cost
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _own(hits, others):  # type: ignore[no-untyped-def]
+    """How many ``hits`` of a track in a view are not those of another."""
+    n = 0
+    for p in range(len(hits)):
+        n += hits[p] >= 0 and hits[p] != others[p]
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _put_back(joined, costs, x_hits, y_hits, order):  # type: ignore[no-untyped-def]
+    """In the ``order`` (smallest first), put candidates back that may be no particles.
+
+    With fewer hits than the best, or behind a better one of the same hits.
+    """
+    total = len(joined)
+    number, most = np.empty(total, np.int64), 0
+    for k in range(total):
+        i, j = joined[k]
+        number[k] = np.count_nonzero(x_hits[i] >= 0) + np.count_nonzero(y_hits[j] >= 0)
+        most = max(most, number[k])
+    for k in range(total):
+        order[k] += _DOUBT * max(0, most - number[k] - _SPARE)
+    for better in np.argsort(costs):  # best first: what goes behind it stays behind all better
+        for k in range(total):
+            if costs[k] > costs[better] and order[k] <= order[better]:
+                own = _own(x_hits[joined[k, 0]], x_hits[joined[better, 0]])
+                own += _own(y_hits[joined[k, 1]], y_hits[joined[better, 1]])
+                if own < _OTHER:
+                    order[k] = order[better] + 1e-6
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -135,7 +174,8 @@ def pair_views(  # type: ignore[no-untyped-def]
     """Join the tracks of the two views and put the ``n`` best pairs and their times in order.
 
     Each track is taken once; where one view has fewer tracks (one over the other), its tracks are
-    taken again. First is the pair that agrees best in itself and with the time of the trigger.
+    taken again. First is the pair that agrees best with the time of the trigger, unless it has
+    fewer hits or is another way to see a better one.
 
     ``crossed``: score of the stereo planes by pair; empty where there are none.
     """
@@ -157,6 +197,7 @@ def pair_views(  # type: ignore[no-untyped-def]
     _assign(costs, x_of, y_of)
     total = max(n_x, n_y)
     joined, order, when = np.empty((total, 2), np.int64), np.empty(total), np.empty(total)
+    cost = np.empty(total)
     for k in range(total):
         i, j = (k, y_of[k]) if n_x >= n_y else (x_of[k], k)
         if j < 0:
@@ -166,8 +207,10 @@ def pair_views(  # type: ignore[no-untyped-def]
         weight = x_weights[i] + y_weights[j]
         mean = (x_times[i] * x_weights[i] + y_times[j] * y_weights[j]) / weight
         joined[k, 0], joined[k, 1], when[k] = i, j, mean
-        order[k] = _QUALITY * costs[i, j]
+        cost[k] = costs[i, j]
+        order[k] = _QUALITY * cost[k]
         order[k] += mean * mean / (_TRIGGER_TIME**2 + 1.0 / weight)
+    _put_back(joined, cost, x_hits, y_hits, order)
     for k in range(n):
         best = np.argmin(order)
         pairs[k, 0], pairs[k, 1] = joined[best, 0], joined[best, 1]

@@ -56,7 +56,9 @@ _INLINED: Final[dict[str, Any]] = {
 _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
 _MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
-_TIME_LIMIT: Final = 10.0  # chi2 of a hit's time: no worse than a missing one
+# Largest chi2 of the times: less than a missing hit. Each hit adds to it, the more the less its
+# time's error is known (strips of a cluster may go together), and the fewest hits would be best.
+_TIME_LIMIT: Final = 8.0
 _CROWD: Final = 64  # candidates, of which pairs are compared
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
 _SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner, off the beam
@@ -150,8 +152,8 @@ def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _times_differ(hits, time, weight):  # type: ignore[no-untyped-def]
-    """chi2 of the hits' times about their mean, at most `_TIME_LIMIT` for each."""
+def _times_differ(hits, time, weight, limit):  # type: ignore[no-untyped-def]
+    """chi2 of the hits' times about their mean, at most ``limit``."""
     s = w = 0.0
     for p in range(len(hits)):
         if hits[p] >= 0:
@@ -161,8 +163,8 @@ def _times_differ(hits, time, weight):  # type: ignore[no-untyped-def]
     for p in range(len(hits)):
         if hits[p] >= 0:
             off = time[hits[p]] - s / w
-            chi2 += min(weight[hits[p]] * off * off, _TIME_LIMIT)
-    return chi2
+            chi2 += weight[hits[p]] * off * off
+    return min(chi2, limit)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -191,20 +193,22 @@ def _exchange(hits, scores, n, chosen):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def resolve(hits, values, n, time, weight, least_own, kept_hits, kept_values, kept, room, used):  # type: ignore[no-untyped-def]
+def resolve(  # type: ignore[no-untyped-def]
+    hits, values, n, time, weight, limit, least_own, kept_hits, kept_values, kept, room, used
+):
     """Keep the best of ``n`` candidates that are the same particle.
 
-    The score is that of the hits' places, the agreement of their times, and `_MISSING` for each
-    hit that a candidate kept before has too. A candidate that shares more than one is another
-    particle only if it has ``least_own`` hits that are its own: two particles that are near each
-    other in some planes have a cluster in common there.
+    The score is that of the hits' places, the agreement of their times (a chi2 of ``limit`` at
+    most), and `_MISSING` for each hit that a candidate kept before has too. A candidate that
+    shares more than one is another particle only if it has ``least_own`` hits that are its own:
+    two particles that are near each other in some planes have a cluster in common there.
 
     Appends to the ``kept`` candidates until there are ``room``, marks their hits as used, returns
     their new number. Scores of ``values`` are lost.
     """
-    if n > 1:
+    if n > 1 and limit > 0.0:
         for c in range(n):
-            values[c, SCORE] += _times_differ(hits[c], time, weight)
+            values[c, SCORE] += _times_differ(hits[c], time, weight, limit)
     first = kept
     crowd = 4 <= n <= _CROWD  # two that are right, two that are not
     scores, chosen = values[: n if crowd else 0, SCORE].copy(), np.empty(n, np.int64)
@@ -332,9 +336,10 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                     trial[n, SCORE] = chi2 + up[u, CHI2] + down[d, CHI2]
                     trial[n, SCORE] -= _MISSING * (up[u, HITS] + down[d, HITS])
                     n += 1
+        # A single hit before the magnets may be anything: its time would prefer noise to the beam.
         number = resolve(
-            trial_hits, trial, n, time, weight, least_own if sharing else planes + 1,
-            kept_hits, kept, number, room, used,
+            trial_hits, trial, n, time, weight, _TIME_LIMIT if min_up > 1 else 0.0,
+            least_own if sharing else planes + 1, kept_hits, kept, number, room, used,
         )  # fmt: skip
     return number, any_down, False
 
@@ -374,7 +379,8 @@ def straight_tracks(  # type: ignore[no-untyped-def]
             trial[m, SCORE] = lines[k, CHI2] - _MISSING * lines[k, HITS]
             m += 1
         number = resolve(
-            line_hits, trial, m, time, weight, least_own, kept_hits, kept, number, room, used,
+            line_hits, trial, m, time, weight, _TIME_LIMIT, least_own,
+            kept_hits, kept, number, room, used,
         )  # fmt: skip
         if number:
             break

@@ -31,12 +31,12 @@ def candidates(hits, scores):
     return np.array(hits), values
 
 
-def kept(hits, scores, times, least_own=3):
+def kept(hits, scores, times, least_own=3, limit=8.0):
     hits, values = candidates(hits, scores)
     kept_hits, kept_values = np.empty((9, hits.shape[1]), np.int64), np.empty((9, WIDTH))
     n_hits = hits.max() + 1
     n = resolve(
-        hits, values, len(scores), np.array(times), np.ones(n_hits), least_own,
+        hits, values, len(scores), np.array(times), np.ones(n_hits), limit, least_own,
         kept_hits, kept_values, 0, 9, np.zeros(n_hits, np.bool_),
     )  # fmt: skip
     return kept_values[:n, QP].astype(int).tolist()
@@ -62,6 +62,50 @@ def test_a_track_with_hits_of_its_own_may_share_the_others():
     assert sorted(kept([FIRST, shared], [-57.0, -55.0], np.zeros(12))) == [0, 1]
     assert kept([FIRST, CROSSED[1]], [-57.0, -55.0], np.zeros(12)) == [0]
     assert len(kept([FIRST, CROSSED[1]], [-57.0, -55.0], np.zeros(12), least_own=2)) == 2
+
+
+def test_times_do_not_outweigh_a_hit():
+    """What a track of six hits would lose if the times' errors were twice what was assumed."""
+    fewer = np.r_[FIRST[:4], [-1, -1]]
+    times = np.zeros(12)
+    times[FIRST] = [0, 1, 0, -1, 5, -5]
+    assert kept([fewer, FIRST], [-38.0, -56.0], times) == [1]
+    # Of as many hits, times choose.
+    other = np.r_[FIRST[:4], SECOND[4:]]
+    assert kept([FIRST, other], [-56.0, -53.0], times) == [1]
+    assert kept([FIRST, other], [-56.0, -53.0], times, limit=0.0) == [0]
+
+
+def first_of(hits, scores, times):
+    """Which of the candidates in x comes first; one track in y."""
+    hits, values = candidates(hits, scores)
+    y_hits, y_values = candidates([np.arange(6)], [-57.0])
+    n, pairs, when = len(scores), np.empty((2, 2), np.int64), np.empty(2)
+    pair_views(
+        n, 1, hits, np.arange(12), values, np.array(times), np.ones(n),
+        y_hits, np.arange(12, 18), y_values, np.array([np.mean(times)]), np.ones(1),
+        np.full(6, -1), np.zeros(18), np.empty((0, 0)), 2, pairs, when,
+    )  # fmt: skip
+    assert sorted(pairs[:, 0]) == list(range(n))
+    return int(pairs[0, 0])
+
+
+def test_the_particle_nearer_to_the_trigger_comes_first():
+    assert first_of([FIRST, SECOND], [-57.0, -55.0], [5.0, 0.0]) == 1
+    assert first_of([FIRST, SECOND], [-57.0, -55.0], [0.0, 5.0]) == 0
+    one_missing = np.r_[SECOND[:5], -1]
+    assert first_of([FIRST, one_missing], [-57.0, -45.0], [5.0, 0.0]) == 1
+
+
+def test_what_may_be_no_particle_comes_after_what_surely_is_one():
+    few = np.r_[SECOND[:4], [-1, -1]]
+    assert first_of([FIRST, few], [-57.0, -39.0], [5.0, 0.0]) == 0
+    # Three hits of noise, the others as those of the first, is another way to see that.
+    shared = np.r_[FIRST[:3], SECOND[3:]]
+    assert first_of([FIRST, shared], [-57.0, -50.0], [5.0, 0.0]) == 0
+    assert first_of([shared, FIRST], [-50.0, -57.0], [0.0, 5.0]) == 1
+    shared = np.r_[FIRST[:2], SECOND[2:]]
+    assert first_of([FIRST, shared], [-57.0, -50.0], [5.0, 0.0]) == 1
 
 
 def joined(charges_x, charges_y, times_x=(0.0, 0.0), times_y=(0.0, 0.0)):
