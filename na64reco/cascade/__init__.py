@@ -1,4 +1,4 @@
-"""Electromagnetic cascades: a Monte Carlo of electrons, positrons and photons in layers."""
+"""Cascades in layers: a Monte Carlo of electrons, positrons, photons, and muons' radiation."""
 
 from na64reco.cascade.shower import CascadeResult, simulate_cascade
 from na64reco.cascade.stack import Layer, Stack

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from na64reco.cascade.muon_tables import make_muon_tables
+from na64reco.cascade.muon_transport import MUON, follow_muons
 from na64reco.cascade.tables import make_tables
 from na64reco.cascade.transport import ELECTRON, PHOTON, POSITRON, follow_showers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from na64reco.cascade.muon_tables import MuonTables
     from na64reco.cascade.stack import Stack
     from na64reco.cascade.tables import Tables
 
 __all__ = ["PARTICLES", "CascadeResult", "Cells", "simulate_cascade"]
 
-PARTICLES: Final = {"electron": ELECTRON, "positron": POSITRON, "photon": PHOTON}
+PARTICLES: Final = {"electron": ELECTRON, "positron": POSITRON, "photon": PHOTON, "muon": MUON}
 _BLOCK: Final = 50
 """Showers with one stream of random numbers."""
 _SMALLEST_CUT: Final = 2e-4
@@ -53,12 +56,17 @@ class CascadeResult:
     """dT/dE: path of e- and e+ per shower, cm/GeV, shape (materials, 2, bins)."""
     track_length_error: NDArray[np.float64]
     """Its statistical error, from the spread between showers."""
+    photon_length: NDArray[np.float64]
+    """dT/dk: path of photons per shower, cm/GeV, shape (materials, bins)."""
+    photon_length_error: NDArray[np.float64]
     layers: NDArray[np.float64]
     """Energy in each layer, GeV, shape (showers, layers)."""
     cells: NDArray[np.float64]
     """Energy seen in each cell, GeV, shape (showers, sections, nx, ny)."""
     leaked: NDArray[np.float64]
-    """Energy that left the stack, GeV, shape (showers,)."""
+    """Energy that left the stack (kinetic, of muons), GeV, shape (showers,)."""
+    hadronic: NDArray[np.float64]
+    """Energy that muons gave to nuclei; its hadrons are not followed. GeV, shape (showers,)."""
 
 
 def simulate_cascade(
@@ -110,6 +118,7 @@ def simulate_cascade(
         raise ValueError(msg)
     made_above = max(cut / 10, _SMALLEST_CUT) if production_cut is None else production_cut
     tables = make_tables(stack, cut=made_above, most=energy, lpm=lpm)
+    muons = make_muon_tables(stack, cut=made_above, most=energy) if particle == "muon" else None
     bins = np.geomspace(cut, energy, 61) if edges is None else np.asarray(edges, np.float64)
     where = np.zeros((showers, 2)) if points is None else np.asarray(points, np.float64)
     grid = cells or Cells(
@@ -121,7 +130,16 @@ def simulate_cascade(
     def block(k: int) -> tuple[NDArray[np.float64], ...]:
         chosen = slice(starts[k], min(starts[k] + _BLOCK, showers))
         return _block(
-            stack, tables, PARTICLES[particle], energy, cut, bins, where[chosen], grid, seeds[k]
+            stack,
+            tables,
+            muons,
+            PARTICLES[particle],
+            energy,
+            cut,
+            bins,
+            where[chosen],
+            grid,
+            seeds[k],
         )
 
     if workers > 1:
@@ -133,22 +151,28 @@ def simulate_cascade(
     mean = track / showers
     variance = np.maximum(squares / showers - mean**2, 0.0)
     width = np.diff(bins)
+    length = mean / width
+    error = np.sqrt(variance / max(showers - 1, 1)) / width
     return CascadeResult(
         showers=showers,
         energy=energy,
         edges=bins,
         materials=tuple(layer.material.name for layer in stack.materials),
-        track_length=mean / width,
-        track_length_error=np.sqrt(variance / max(showers - 1, 1)) / width,
+        track_length=length[:, :2],
+        track_length_error=error[:, :2],
+        photon_length=length[:, 2],
+        photon_length_error=error[:, 2],
         layers=np.concatenate([part[2] for part in parts]),
         cells=np.concatenate([part[3] for part in parts]),
         leaked=np.concatenate([part[4] for part in parts]),
+        hadronic=np.concatenate([part[5] for part in parts]),
     )
 
 
 def _block(  # noqa: PLR0917 - one call
     stack: Stack,
     tables: Tables,
+    muons: MuonTables | None,
     kind: int,
     energy: float,
     cut: float,
@@ -159,24 +183,47 @@ def _block(  # noqa: PLR0917 - one call
 ) -> tuple[NDArray[np.float64], ...]:
     n = len(points)
     sections = int(grid.section.max()) + 1
-    shape = (len(stack.materials), 2, len(edges) - 1)
+    shape = (len(stack.materials), 3, len(edges) - 1)
     track, squares = np.zeros(shape), np.zeros(shape)
     layers = np.zeros((n, len(stack.layers)))
     cells = np.zeros((n, max(sections, 1), grid.nx, grid.ny))
-    leaks = np.zeros(n)
+    leaks, hadronic = np.zeros(n), np.zeros(n)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    section, active = np.asarray(grid.section, np.int64), np.asarray(grid.active, np.bool_)
+    if muons is None:
+        starts, offsets = np.zeros((n, 9)), np.arange(n + 1)
+        starts[:, 0], starts[:, 1], starts[:, 7] = kind, energy, 1.0
+        starts[:, 2:4] = points
+    else:
+        starts, offsets = follow_muons(
+            rng,
+            muons,
+            stack.boundaries,
+            stack.index,
+            stack.half_width,
+            float(energy),
+            np.ascontiguousarray(points),
+            cut,
+            section,
+            active,
+            grid.pitch,
+            layers,
+            cells,
+            leaks,
+            hadronic,
+        )
     full = follow_showers(
-        np.random.Generator(np.random.PCG64(seed)),
+        rng,
         tables,
         stack.boundaries,
         stack.index,
         stack.half_width,
-        np.full(n, kind),
-        np.full(n, float(energy)),
-        np.ascontiguousarray(points),
+        starts,
+        offsets,
         cut,
         edges,
-        np.asarray(grid.section, np.int64),
-        np.asarray(grid.active, np.bool_),
+        section,
+        active,
         grid.pitch,
         track,
         squares,
@@ -189,4 +236,4 @@ def _block(  # noqa: PLR0917 - one call
             f"shower {full}: more particles wait than there is room for; raise the cut ({cut} GeV)"
         )
         raise RuntimeError(msg)
-    return track, squares, layers, cells, leaks
+    return track, squares, layers, cells, leaks, hadronic

@@ -1,4 +1,4 @@
-"""Differential track lengths of electrons and positrons in a dump, tabulated and kept.
+"""Differential track lengths of electrons, positrons and photons in a dump, tabulated and kept.
 
 dT/dE is the path that all electrons (positrons) of a kinetic energy together cover per beam
 particle: with it, a process of cross section sigma(E) happens n * integral of sigma dT times, n
@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -23,11 +23,12 @@ from na64reco.cascade.shower import simulate_cascade
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from na64reco.cascade.shower import CascadeResult
     from na64reco.cascade.stack import Stack
 
 __all__ = ["TrackLengths", "track_lengths"]
 
-_PHYSICS: Final = 1
+_PHYSICS: Final = 2
 """Raise it where results change: tables made before are then not read again."""
 _BINS_PER_DECADE: Final = 20
 _SPLIT: Final = 0.1
@@ -38,7 +39,7 @@ _MORE: Final = 20
 
 @dataclass(frozen=True)
 class TrackLengths:
-    """dT/dE by material, for e- (index 0) and e+ (index 1)."""
+    """dT/dE by material, for e- (index 0) and e+ (index 1), and dT/dk of photons."""
 
     particle: str
     energy: float
@@ -50,6 +51,9 @@ class TrackLengths:
     """cm/GeV per beam particle, shape (materials, 2, bins)."""
     error: NDArray[np.float64]
     """Statistical, same shape."""
+    photon: NDArray[np.float64]
+    """dT/dk of photons, cm/GeV per beam particle, shape (materials, bins)."""
+    photon_error: NDArray[np.float64]
 
     def above(self, energy: float, material: str, charge: int) -> float:
         """Track length of e- (``charge`` -1) or e+ (1) above a bin's edge, cm."""
@@ -78,7 +82,7 @@ def track_lengths(
     energy
         Of the beam, kinetic, GeV.
     particle
-        electron, positron or photon.
+        electron, positron, photon or muon.
     lowest
         Kinetic energy down to which particles are followed, GeV.
     showers
@@ -111,7 +115,30 @@ def track_lengths(
         found = _simulate(stack, energy, particle, edges, showers, seed, lpm, workers)
         _write(path, found)
     materials = tuple(layer.material.name for layer in stack.materials)
-    return TrackLengths(particle, energy, edges, materials, *found)
+    return TrackLengths(
+        particle,
+        energy,
+        edges,
+        materials,
+        density=found.density[:, :2],
+        error=found.error[:, :2],
+        photon=found.density[:, 2],
+        photon_error=found.error[:, 2],
+    )
+
+
+class _Lengths(NamedTuple):
+    """Of e-, e+ and photons, shapes (materials, 3, bins)."""
+
+    density: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+def _lengths(result: CascadeResult) -> _Lengths:
+    return _Lengths(
+        np.concatenate((result.track_length, result.photon_length[:, None]), axis=1),
+        np.concatenate((result.track_length_error, result.photon_length_error[:, None]), axis=1),
+    )
 
 
 def _simulate(  # noqa: PLR0917 - one call
@@ -123,7 +150,7 @@ def _simulate(  # noqa: PLR0917 - one call
     seed: int,
     lpm: bool,
     workers: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> _Lengths:
     complete = simulate_cascade(
         stack,
         energy,
@@ -135,7 +162,7 @@ def _simulate(  # noqa: PLR0917 - one call
         lpm=lpm,
         workers=workers,
     )
-    density, error = complete.track_length, complete.track_length_error
+    lengths = _lengths(complete)
     first = int(np.searchsorted(edges, _SPLIT * energy))
     if 0 < first < len(edges) - 1:
         hard = simulate_cascade(
@@ -150,8 +177,9 @@ def _simulate(  # noqa: PLR0917 - one call
             lpm=lpm,
             workers=workers,
         )
-        density[..., first:], error[..., first:] = hard.track_length, hard.track_length_error
-    return density, error
+        above = _lengths(hard)
+        lengths.density[..., first:], lengths.error[..., first:] = above.density, above.error
+    return lengths
 
 
 def complete_cut(lowest: float) -> float:
@@ -166,19 +194,19 @@ def _folder(cache: Path | None) -> Path:
     return Path(named) if named else user_cache_path("na64reco")
 
 
-def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _read(path: Path) -> _Lengths | None:
     try:
         with np.load(path) as stored:
-            return stored["density"], stored["error"]
+            return _Lengths(stored["density"], stored["error"])
     except (OSError, ValueError, KeyError):
         return None  # not there, or not whole: it is made again
 
 
-def _write(path: Path, found: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
+def _write(path: Path, found: _Lengths) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, density=found[0], error=found[1])
+            np.savez(file, density=found.density, error=found.error)
         Path(file.name).replace(path)
     except OSError:
         return  # a cache that cannot be written costs time only

@@ -22,7 +22,7 @@ from na64reco.cascade.sampling import (
 )
 from na64reco.constants import ELECTRON_MASS
 
-__all__ = ["ELECTRON", "PHOTON", "POSITRON", "follow_showers"]
+__all__ = ["ELECTRON", "PHOTON", "POSITRON", "deposit", "follow_showers"]
 
 ELECTRON: Final = 0
 POSITRON: Final = 1
@@ -64,15 +64,6 @@ def _element(rng, share, m, i):  # type: ignore[no-untyped-def]
     while k < share.shape[1] - 1 and r > share[m, k, i]:
         k += 1
     return k
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _push(stack, n, kind, energy, x, y, z, u, v, w, layer):  # type: ignore[no-untyped-def]
-    row = stack[n]
-    row[_KIND], row[_ENERGY], row[_LAYER] = kind, energy, layer
-    row[_X], row[_Y], row[_Z] = x, y, z
-    row[_U], row[_V], row[_W] = u, v, w
-    return n + 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -182,7 +173,8 @@ def _interact_photon(rng, tables, energy, m, i, f, row, other):  # type: ignore[
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _deposit(layers, cells, section, active, layer, x, y, energy, pitch):  # type: ignore[no-untyped-def]
+def deposit(layers, cells, section, active, layer, x, y, energy, pitch):  # type: ignore[no-untyped-def]
+    """Add energy to a layer, and to the cell at x and y where it is seen."""
     layers[layer] += energy
     s = section[layer]
     if s >= 0 and active[layer]:
@@ -195,7 +187,7 @@ def _deposit(layers, cells, section, active, layer, x, y, energy, pitch):  # typ
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def follow_showers(  # type: ignore[no-untyped-def]
-    rng, tables, boundaries, index, half_width, kinds, energies, points, follow_above,
+    rng, tables, boundaries, index, half_width, starts, offsets, follow_above,
     edges, section, active, pitch, track, squares, layers, cells, leaks,
 ):  # fmt: skip
     """Follow showers and add up what they leave.
@@ -204,9 +196,10 @@ def follow_showers(  # type: ignore[no-untyped-def]
     ----------
     boundaries, index
         z of the layers' faces, cm, and each layer's material.
-    kinds, energies, points
-        Of the particles that start them at z = 0: kind, kinetic energy in GeV (a photon's energy),
-        x and y in cm, shape (showers, 2).
+    starts, offsets
+        The particles that start them, shape (rows, 9): kind, kinetic energy in GeV (a photon's
+        energy), x, y, z in cm, direction (3), layer. Shower i begins with the rows from
+        ``offsets[i]`` to ``offsets[i + 1]``; shape (showers + 1,).
     follow_above
         Kinetic energy below which a particle is stopped where it is, GeV.
     edges
@@ -214,22 +207,23 @@ def follow_showers(  # type: ignore[no-untyped-def]
     section, active
         Of each layer: section of ``cells`` (-1: none), and whether its energy counts there.
     track, squares
-        Added to: path length in cm, shape (materials, 2, bins), of e- and e+, and the sum of its
-        squares by shower.
+        Added to: path length in cm, shape (materials, 3, bins), of e-, e+ and photons, and the sum
+        of its squares by shower.
     layers, cells, leaks
-        Filled: GeV, shapes (showers, layers), (showers, sections, nx, ny), (showers,).
+        Added to: GeV, shapes (showers, layers), (showers, sections, nx, ny), (showers,).
     """
     stack = np.empty((_ROOM, 9))
     row, other = np.empty(9), np.empty(9)
     own = np.zeros_like(track)
     count = len(index)
     bins = len(edges) - 1
-    for shower in range(len(energies)):
+    for shower in range(len(offsets) - 1):
         own[:] = 0.0
-        n = _push(
-            stack, 0, kinds[shower], energies[shower], points[shower, 0], points[shower, 1],
-            0.0, 0.0, 0.0, 1.0, 0,
-        )  # fmt: skip
+        first, last = offsets[shower], offsets[shower + 1]
+        n = last - first
+        if n > _ROOM:
+            return shower
+        stack[:n] = starts[first:last]
         while n > 0:
             n -= 1
             row[:] = stack[n]
@@ -239,7 +233,7 @@ def follow_showers(  # type: ignore[no-untyped-def]
                 m = index[layer]
                 rest = 2.0 * _M if kind == POSITRON else 0.0
                 if energy < follow_above:
-                    _deposit(
+                    deposit(
                         layers[shower], cells[shower], section, active, layer, row[_X], row[_Y],
                         energy + rest, pitch,
                     )  # fmt: skip
@@ -267,22 +261,22 @@ def follow_showers(  # type: ignore[no-untyped-def]
                 step = min(to_edge, to_next, longest)
                 step = max(step, 0.0)
                 crosses, interacts = step == to_edge, step == to_next
+                spent = min(loss * step, energy)
+                if spent == energy:
+                    step, crosses, interacts = energy / loss, False, False
+                middle = energy - 0.5 * spent
+                if middle >= edges[0]:
+                    low, high = 0, bins
+                    while high - low > 1:
+                        half = (low + high) // 2
+                        if middle >= edges[half]:
+                            low = half
+                        else:
+                            high = half
+                    if middle < edges[bins]:
+                        own[m, kind, low] += step
                 if kind != PHOTON:
-                    spent = min(loss * step, energy)
-                    if spent == energy:
-                        step, crosses, interacts = energy / loss, False, False
-                    middle = energy - 0.5 * spent
-                    if middle >= edges[0]:
-                        low, high = 0, bins
-                        while high - low > 1:
-                            half = (low + high) // 2
-                            if middle >= edges[half]:
-                                low = half
-                            else:
-                                high = half
-                        if middle < edges[bins]:
-                            own[m, kind, low] += step
-                    _deposit(
+                    deposit(
                         layers[shower], cells[shower], section, active, layer,
                         row[_X] + 0.5 * step * row[_U], row[_Y] + 0.5 * step * row[_V],
                         spent, pitch,
@@ -330,9 +324,9 @@ def follow_showers(  # type: ignore[no-untyped-def]
                     n = _push_two(stack, n, row, other)
                     break
         for m in range(track.shape[0]):
-            for sign in range(2):
+            for kind in range(3):
                 for b in range(bins):
-                    value = own[m, sign, b]
-                    track[m, sign, b] += value
-                    squares[m, sign, b] += value * value
+                    value = own[m, kind, b]
+                    track[m, kind, b] += value
+                    squares[m, kind, b] += value * value
     return -1

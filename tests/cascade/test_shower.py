@@ -72,6 +72,23 @@ def test_track_lengths_are_those_of_egsnrc(tmp_path: Path) -> None:
             assert found == pytest.approx(reference, rel=0.05)
 
 
+def test_photons_and_electrons_have_the_tracks_of_approximation_a(tmp_path: Path) -> None:
+    # Far below the beam's energy and above the critical energy, dT/dk = 0.572 E X0 / k^2 for photons
+    # and 0.437 for e- and e+ together (B. Rossi, K. Greisen, Rev. Mod. Phys. 13 (1941) 240; B.
+    # Rossi, High-Energy Particles (1952), sect. 5.10). Theirs is another fit to complete screening.
+    lead = Stack.sandwich([("lead", 40.0)])
+    lengths = track_lengths(lead, 100.0, lowest=0.5, showers=500, lpm=False, cache=tmp_path)
+    inside = lengths.edges[1:] < 5.0
+    low, high = lengths.edges[0], lengths.edges[1:][inside][-1]
+    scale = 100.0 * 6.37 / 11.35 * (1 / low - 1 / high)
+    widths = np.diff(lengths.edges)
+    photons = (lengths.photon[0] * widths)[inside]
+    charged = (lengths.density[0].sum(axis=0) * widths)[inside]
+    assert photons.sum() / scale == pytest.approx(0.572, rel=0.06)
+    assert charged.sum() / scale == pytest.approx(0.437, rel=0.06)
+    assert 0 < lengths.photon_error[0, 0] < 0.1 * lengths.photon[0, 0]
+
+
 def test_the_scintillator_has_as_long_tracks_but_for_the_beam_electron(tmp_path: Path) -> None:
     # Only in the lead of the first layers is the electron within 2 GeV of the beam's energy:
     # there the scintillator has half of the lead's track (EGSnrc).
@@ -109,8 +126,8 @@ def test_tables_are_kept_and_mended(tmp_path: Path) -> None:
 
 
 def test_wrong_input_is_named() -> None:
-    with pytest.raises(ValueError, match=r"particle 'muon': expected one of electron, positron"):
-        simulate_cascade(ECAL, 10.0, 1, particle="muon")
+    with pytest.raises(ValueError, match=r"particle 'pion': expected one of electron, positron"):
+        simulate_cascade(ECAL, 10.0, 1, particle="pion")
     with pytest.raises(ValueError, match=r"cut of 20.0 GeV: expected .* below the energy, 10.0"):
         simulate_cascade(ECAL, 10.0, 1, cut=20.0)
     with pytest.raises(SetupError, match=r"There is no material 'leat'"):
