@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from na64reco.calibrate.constants import copy_files, others_of
 from na64reco.calibrate.sample import Tally, read_parts
 from na64reco.calibrate.task import Result, Table, Task
 from na64reco.calibration import (
     WAVEFORM_FILE,
     WaveformConditions,
-    file_formats,
     read_sdc,
     waveform_block,
     waveform_channels,
@@ -20,6 +20,7 @@ from na64reco.calibration import (
     write_sdc,
 )
 from na64reco.calibration.sdc import runs_text
+from na64reco.calorimeters.channel_shapes import ChannelShapes, measure_channels
 from na64reco.calorimeters.pedestals import Pedestals, measure_pedestals
 from na64reco.calorimeters.pulse_shapes import PulseShape, measure_pulse
 from na64reco.calorimeters.waveforms import channel_index
@@ -57,6 +58,10 @@ class DetectorWaveforms:
     conditions: WaveformConditions
     pedestals: Pedestals
     shape: PulseShape
+    """Mean of all channels."""
+    channels: ChannelShapes
+    existing: NDArray[np.int64]
+    """Flat numbers of the channels that there are."""
     waveforms: int
     """That were looked at."""
     guessed: int
@@ -174,33 +179,33 @@ def _detector(name: str, sample: _Sample, setup: Setup, digitizer: Digitizer) ->
     # Only what may serve: the others cost time.
     top = samples.max(axis=1)
     chosen = np.flatnonzero(
-        (top < ceiling) & (top > pedestal.max(axis=0)[channel] + 20.0 * noise[channel])
+        (top < ceiling) & (top > pedestal.max(axis=0)[channel] + 9.0 * noise[channel])
     )
     at = channel[chosen]
     y = samples[chosen].astype(np.float64)
     y[:, 0::2] -= pedestal[0, at, None]
     y[:, 1::2] -= pedestal[1, at, None]
-    pulse = measure_pulse(
-        y,
-        noise[at],
-        np.concatenate(sample.expected)[chosen],
-        digitizer,
-        ceiling=np.inf,
-        what=name,
-    )
+    expected = np.concatenate(sample.expected)[chosen]
+    pulse = measure_pulse(y, noise[at], expected, digitizer, ceiling=np.inf, what=name)
+    own = measure_channels(y, noise[at], expected, at, channels, digitizer, pulse)
     # A channel that does not exist is never read.
     return DetectorWaveforms(
         WaveformConditions(
             pedestal=np.nan_to_num(pedestal).reshape(2, *shape),
             noise=np.nan_to_num(noise, nan=1.0).reshape(shape),
             saturation=float(ceiling),
-            start=pulse.start,
-            step=pulse.step,
-            pulse=pulse.values,
-            shape_error=pulse.shape_error,
+            start=own.start,
+            step=own.step,
+            pulse=own.values,
+            shape_error=own.shape_error.reshape(shape),
+            modes=own.modes,
+            coefficients=own.coefficients.reshape(-1, *shape),
+            delay=own.delay.reshape(shape),
         ),
         pedestals,
         pulse,
+        own,
+        flat,
         len(samples),
         len(lacking),
     )
@@ -216,11 +221,19 @@ def _write(
     fmt = waveform_format(task.setup)
     source = task.source / WAVEFORM_FILE
     before = read_sdc(source, fmt).blocks if source.exists() else ()
+    others = others_of(task, WAVEFORM_FILE)
     block = waveform_block(
         task.setup,
         {name: result.conditions for name, result in detectors.items()},
         runs=runs,
         comment=f"pulses and pedestals from {tally.text}",
+        errors={
+            name: (
+                result.channels.coefficient_error.reshape(-1, *result.conditions.noise.shape),
+                result.channels.entries.reshape(result.conditions.noise.shape),
+            )
+            for name, result in detectors.items()
+        },
     )
     # One for the same runs that has no other detectors: nothing of it would be valid.
     kept = [
@@ -233,15 +246,8 @@ def _write(
         f"Last block: {tally.text}; isolated pulses: "
         f"{', '.join(f'{name} {r.shape.pulses}' for name, r in detectors.items())}."
     )
-    copies = {
-        other: (task.source / other).read_text(encoding="utf-8")
-        for other in file_formats(task.setup)
-        if not (task.out / other).exists()
-    }
     write_sdc(target, (*kept, block), fmt, header=header, overwrite=True)
-    for other, text in copies.items():
-        (task.out / other).write_text(text, encoding="utf-8")
-    return target, *(task.out / other for other in copies)
+    return target, *copy_files(task, others)
 
 
 def _summary(result: DetectorWaveforms) -> dict[str, Any]:
@@ -251,10 +257,19 @@ def _summary(result: DetectorWaveforms) -> dict[str, Any]:
         "pulses": result.shape.pulses,
         "noise_ADC": float(result.pedestals.noise[known].mean()),
         "pedestal_error_ADC": float(result.pedestals.error[:, known].max()),
-        "shape_error": result.shape.shape_error,
-        "chi2_per_ndf": result.shape.chi2,
+        "modes": len(result.channels.modes),
+        "shape_error": float(np.median(result.channels.shape_error[result.existing])),
+        "chi2_per_ndf": _chi2(result),
+        "chi2_per_ndf_of_mean_pulse": result.shape.chi2,
+        "channels_without_pulses": int((result.channels.entries[result.existing] == 0).sum()),
         "channels_without_samples": result.guessed,
     }
+
+
+def _chi2(result: DetectorWaveforms) -> float:
+    """Median over the channels with pulses; of the mean pulse if there is none."""
+    chi2 = result.channels.chi2[np.isfinite(result.channels.chi2)]
+    return float(np.median(chi2)) if len(chi2) else result.shape.chi2
 
 
 def _table(detectors: Mapping[str, DetectorWaveforms], runs: tuple[int, int]) -> Table:
@@ -270,8 +285,10 @@ def _table(detectors: Mapping[str, DetectorWaveforms], runs: tuple[int, int]) ->
                 str(result.shape.pulses),
                 f"{result.pedestals.noise[known].mean():.2f}",
                 f"{above[-1] - above[0]:.1f}",
-                f"{100 * result.shape.shape_error:.2f}",
+                f"{100 * np.median(result.channels.shape_error[result.existing]):.2f}",
                 f"{result.shape.chi2:.2f}",
+                str(len(result.channels.modes)),
+                f"{_chi2(result):.2f}",
             ]
         )
     return Table(
@@ -283,8 +300,10 @@ def _table(detectors: Mapping[str, DetectorWaveforms], runs: tuple[int, int]) ->
             "noise, ADC",
             "width, ns",
             "shape error, %",
+            "chi2/ndf, one shape",
+            "modes",
             "chi2/ndf",
         ),
         rows=rows,
-        note="Width at half height; chi2 with noise alone, median.",
+        note="Width at half height; medians of chi2 with noise alone and of errors of the shape.",
     )

@@ -66,8 +66,16 @@ class WaveformConditions:
     """Between values of `pulse`, ns."""
     pulse: NDArray[np.float64]
     """Mean pulse, its maximum 1."""
-    shape_error: float = 0.0
-    """rms by which single pulses differ from it, relative to their height."""
+    shape_error: float | NDArray[np.float64] = 0.0
+    """rms by which single pulses differ from their channel's, relative to the height times the
+    square root of the shape; one for all channels or one for each."""
+    modes: NDArray[np.float64] | None = None
+    """In what pulses of channels differ from the mean one, shape (modes, values of `pulse`)."""
+    coefficients: NDArray[np.float64] | None = None
+    """A channel's pulse is `pulse` + sum over k of coefficients[k] modes[k], scaled to the maximum
+    1, shape (modes, ...)."""
+    delay: NDArray[np.float64] | None = None
+    """By which the pulse of a channel is later than `start` says, ns, shape (...)."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from na64reco.errors import DataError
 if TYPE_CHECKING:
     from na64reco.setup import Digitizer
 
-__all__ = ["MIN_PULSES", "PulseShape", "measure_pulse"]
+__all__ = ["MIN_PULSES", "PulseShape", "isolated_pulses", "measure_pulse"]
 
 Array = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ def measure_pulse(
     DataError
         If there are too few isolated pulses.
     """
-    chosen = _isolated(y, noise, digitizer, ceiling)
+    chosen = isolated_pulses(y, noise, digitizer, ceiling=ceiling)
     if len(chosen) < MIN_PULSES:
         msg = (
             f"{what} has {len(chosen)} isolated pulses above {_SIGNIFICANT:g} times the noise "
@@ -129,14 +129,24 @@ def measure_pulse(
     return PulseShape(start, step, values, error, int(keep.sum()), float(np.median(chi2)))
 
 
-def _isolated(
-    y: Array, noise: Array, digitizer: Digitizer, ceiling: Array | float
+def isolated_pulses(
+    y: Array,
+    noise: Array,
+    digitizer: Digitizer,
+    *,
+    ceiling: Array | float = np.inf,
+    significant: float = _SIGNIFICANT,
+    most: int = _MOST,
 ) -> NDArray[np.int64]:
-    """The most significant pulses whose rise is where that of the trigger's particle is."""
+    """The most significant pulses whose rise is where that of the trigger's particle is.
+
+    Parameters as of `measure_pulse`; heights exceed `significant` times the noise, and there are
+    `most` of them at most.
+    """
     top = y.argmax(axis=1)
     rows = np.arange(len(y))
     significance = y[rows, top] / noise
-    good = (significance > _SIGNIFICANT) & (y < np.reshape(ceiling, (-1, 1))).all(axis=1)
+    good = (significance > significant) & (y < np.reshape(ceiling, (-1, 1))).all(axis=1)
     # Half of the presamples are before any pulse of the trigger's particle.
     quiet = max(digitizer.presamples // 2, 1)
     good &= (np.abs(y[:, :quiet]) < _QUIET * noise[:, None]).all(axis=1)
@@ -148,7 +158,7 @@ def _isolated(
     common = np.bincount(top[found]).argmax()
     found = found[np.abs(top[found] - common) <= 2]
     order = np.argsort(-significance[found], kind="stable")
-    return np.sort(found[order[:_MOST]])
+    return np.sort(found[order[:most]])
 
 
 def _first(y: Array, clock: Array) -> tuple[Array, Array]:

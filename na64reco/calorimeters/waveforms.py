@@ -16,9 +16,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from na64reco.calorimeters.baseline import prepare_samples
 from na64reco.calorimeters.pulses import MAX_PULSES, Room, make_room
 from na64reco.calorimeters.separation import fit_channel, hold_time
-from na64reco.calorimeters.templates import PulseTable, pulse_table
+from na64reco.calorimeters.templates import (
+    ModeTables,
+    PulseTable,
+    channel_table,
+    mode_tables,
+    pulse_table,
+)
 from na64reco.errors import DataError
 from na64reco.events import Hits
 
@@ -144,29 +151,44 @@ def fit_waveforms(
         samples = _as_counts(samples)
     channel = channel_index(hits, cells.scale.shape, name)
     table = pulse_table(waveform, interval=digitizer.interval, samples=digitizer.samples)
+    modes = mode_tables(waveform, table, interval=digitizer.interval)
+    channels = cells.scale.size
+    coefficients = np.zeros((channels, len(modes.value)))
+    if waveform.coefficients is not None:
+        coefficients[:] = waveform.coefficients.reshape(-1, channels).T
+    delay = np.zeros(channels) if waveform.delay is None else waveform.delay.ravel()
     presamples = float(digitizer.presamples)
-    expected = presamples + cells.time.ravel() / digitizer.interval
+    expected = presamples + (cells.time.ravel() + delay) / digitizer.interval
     number = len(samples)
+    # Channel by channel where each has a pulse of its own: its table stays in the cache.
+    order = np.arange(number)
+    if len(modes.value):
+        order = np.argsort(channel.astype(np.min_scalar_type(channels)), kind="stable")
     late = np.zeros(number, dtype=np.float32)
     if trigger is not None:
         late = np.repeat(np.asarray(trigger, dtype=np.float32), hits.counts)
     counts, state = np.empty(number, dtype=np.uint8), np.empty(number, dtype=np.uint8)
+    begin = np.empty(number, dtype=np.int64)
     # Not touched memory is not used: most channels have one pulse.
     values = np.empty((MAX_PULSES * number, 5), dtype=np.float32)
     flags = np.empty(MAX_PULSES * number, dtype=np.uint8)
     pulses = _fit_channels(
         samples,
         channel,
+        order,
         waveform.pedestal.reshape(2, -1),
         waveform.noise.ravel(),
         float(waveform.saturation),
-        float(waveform.shape_error),
+        np.broadcast_to(waveform.shape_error, cells.scale.shape).ravel(),
         expected,
         cells.time_width.ravel() / digitizer.interval,
         late / np.float32(digitizer.interval),
         digitizer.presamples - 1 if follow else 0,
         table,
+        modes,
+        coefficients,
         make_room(digitizer.samples),
+        begin,
         counts,
         state,
         values,
@@ -175,12 +197,17 @@ def fit_waveforms(
     values, flags = values[:pulses], flags[:pulses]
     ends = np.zeros(number + 1, dtype=np.int64)
     np.cumsum(counts, out=ends[1:])
+    if len(modes.value):
+        back = np.repeat(begin - ends[:-1], counts) + np.arange(pulses)
+        values, flags = values[back], flags[back]
     columns: dict[str, NDArray[Any]] = {
         key: np.repeat(column, counts) for key, column in hits.columns.items() if key in _CHANNEL
     }
     interval = np.float32(digitizer.interval)
     columns["amplitude"] = values[:, 0].copy()
-    columns["time"] = (values[:, 1] - np.float32(presamples)) * interval - np.repeat(late, counts)
+    columns["time"] = (values[:, 1] - np.float32(presamples)) * interval - np.repeat(
+        late + delay.astype(np.float32)[channel], counts
+    )
     columns["amplitude_error"] = values[:, 2].copy()
     columns["time_error"] = values[:, 3] * interval
     columns["chi2"] = values[:, 4].copy()
@@ -235,16 +262,20 @@ def channel_index(hits: Hits, shape: tuple[int, ...], name: str) -> NDArray[np.i
 def _fit_channels(
     samples: NDArray[Any],
     channel: NDArray[np.int32],
+    order: NDArray[np.int64],
     pedestal: Array,
     noise: Array,
     saturation: float,
-    shape_error: float,
+    shape_error: Array,
     expected: Array,
     width: Array,
     late: NDArray[np.float32],
     follow: int,
-    table: PulseTable,
+    common: PulseTable,
+    modes: ModeTables,
+    coefficients: Array,
     room: Room,
+    begin: NDArray[np.int64],
     counts: NDArray[np.uint8],
     state: NDArray[np.uint8],
     values: NDArray[np.float32],
@@ -256,12 +287,18 @@ def _fit_channels(
     clipped = np.zeros(length, dtype=np.bool_)
     amplitudes, positions = np.zeros(MAX_PULSES), np.zeros(MAX_PULSES)
     errors = np.zeros((3, MAX_PULSES))
-    place = 0
-    for row in range(len(samples)):
+    place, last = 0, -1
+    table = common
+    value, slope = np.empty_like(common.value), np.empty_like(common.slope)
+    for row in order:
         cell = channel[row]
+        if cell != last and coefficients.shape[1] > 0:
+            table = channel_table(common, modes, coefficients[cell], value, slope)
+        last = cell
+        begin[row] = place
         even, odd = pedestal[0, cell], pedestal[1, cell]
         sigma = noise[cell]
-        usable, top, lowest, highest = _prepare(
+        usable, top, lowest, highest = prepare_samples(
             samples[row], even, odd, sigma, saturation, follow, y, weight, clipped
         )
         counts[row] = 0
@@ -286,7 +323,7 @@ def _fit_channels(
             top,
             sigma,
             saturation - max(even, odd),
-            shape_error,
+            shape_error[cell],
             there,
             table,
             amplitudes,
@@ -322,64 +359,3 @@ def _fit_channels(
             done += 1
         counts[row] = done
     return place
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _prepare(
-    samples: NDArray[Any],
-    even: float,
-    odd: float,
-    sigma: float,
-    saturation: float,
-    follow: int,
-    y: Array,
-    weight: Array,
-    clipped: NDArray[np.bool_],
-) -> tuple[int, int, float, float]:  # pragma: no cover - compiled
-    """Subtract pedestals, weigh; number of usable samples, highest of them, extremes of all."""
-    length = len(y)
-    inverse = 1.0 / (sigma * sigma)
-    lowest, highest = np.inf, -np.inf
-    for i in range(length):
-        raw = np.float64(samples[i])
-        y[i] = raw - (even if i % 2 == 0 else odd)
-        weight[i] = inverse
-        lowest = min(lowest, raw)
-        highest = max(highest, raw)
-    usable = length
-    if highest < saturation:
-        clipped[:] = False
-    else:
-        for i in range(length):
-            clipped[i] = samples[i] >= saturation
-            if clipped[i]:
-                usable -= 1
-                weight[i] = 0.0
-    if follow > 1:
-        _follow(y, weight, follow, sigma)
-    top = 0
-    for i in range(1, length):
-        if y[i] > y[top]:
-            top = i
-    return usable, top, lowest, highest
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _follow(
-    y: Array, weight: Array, first: int, sigma: float
-) -> None:  # pragma: no cover - compiled
-    """Shift all samples by the mean of the first ones if these are as quiet as noise is."""
-    mean = spread = rise = 0.0
-    for i in range(first):
-        if weight[i] == 0.0:
-            return
-        mean += y[i] / first
-    for i in range(first):
-        spread += (y[i] - mean) ** 2
-        rise += (i - 0.5 * (first - 1)) * y[i]
-    # The tail of an earlier pulse falls; three standard deviations of the slope of noise.
-    steep = abs(rise) > 3.0 * sigma * np.sqrt(first * (first * first - 1.0) / 12.0)
-    if steep or spread > sigma * sigma * (first + 4.0 * np.sqrt(2.0 * first)):
-        return
-    for i in range(len(y)):
-        y[i] -= mean

@@ -86,7 +86,7 @@ def test_pedestals_noise_and_pulse_are_those_of_the_toy(setup, found):
     error = NOISE / np.sqrt(2 * EVENTS)
     assert waveform.pedestal == pytest.approx(true, abs=5 * error)
     assert waveform.noise == pytest.approx(np.hypot(NOISE, np.sqrt(1 / 12)), rel=0.03)
-    assert waveform.shape_error < 3e-3
+    assert np.max(waveform.shape_error) < 3e-3
     at = waveform.start + waveform.step * np.arange(len(waveform.pulse))
     # The median of 9000 times of 1.5 ns rms says where on the pulse its time is.
     assert waveform.pulse == pytest.approx(pulse(at + OFFSET), abs=4e-3)
