@@ -105,6 +105,10 @@ def cross_section(
     _check(mass, channels)
     mass = np.asarray(mass, dtype=np.float64)
     offset = np.asarray(offset, dtype=np.float64)
+    if not np.all(np.isfinite(offset)):
+        wrong = offset[~np.isfinite(offset)].flat[0]
+        msg = f"the offset s / m^2 - 1 must be finite, found {wrong}"
+        raise ModelError(msg)
     width = model.width(mass, coupling) / mass
     lowest = (2 * ELECTRON_MASS / mass) ** 2 * (1 + 1e-12) - 1
     energy = mass * np.sqrt(1 + np.maximum(offset, lowest))
@@ -150,31 +154,33 @@ def resonance_integral(
 
 def _edges(
     energy: NDArray[np.float64],
-    mass: float,
-    relative_width: float,
+    mass: NDArray[np.float64],
+    relative_width: NDArray[np.float64],
     chi: float | None,
     largest_w: float,
 ) -> NDArray[np.float64]:
-    """Panels in s / m^2 - 1, shape (energies, edges)."""
-    peak = graded(max(relative_width, 1e-30) / 2, 1e3, _PEAK_EDGES)
+    """Panels in s / m^2 - 1, shape (energies, edges); ``chi`` is a ratio of masses."""
     w = graded(2e-4, largest_w, _SHELL_EDGES)
     k = ELECTRON_MASS * np.exp(w)
-    shells = 2 * (ELECTRON_MASS**2 + energy[:, None] * k) / mass**2 - 1
-    low, high = shells[:, :1], shells[:, -1:]
-    fixed = [peak]
-    for threshold in (MUON_MASS, *(() if chi is None else (chi,))):
-        at = (2 * threshold / mass) ** 2
-        fixed.append(at * (1 + graded(1e-6, 0.3, 7)) - 1)
-    common = np.broadcast_to(np.concatenate(fixed), (len(energy), sum(map(len, fixed))))
-    edges = np.sort(np.concatenate((shells, common), axis=1), axis=1)
-    return np.clip(edges, low, high)
+    square = mass[:, None] ** 2
+    shells = 2 * (ELECTRON_MASS**2 + energy[:, None] * k) / square - 1
+    around = graded(1e-6, 0.3, 7)
+    parts = [
+        shells,
+        graded(np.maximum(relative_width, 1e-30) / 2, 1e3, _PEAK_EDGES),
+        4 * MUON_MASS**2 / square * (1 + around) - 1,
+    ]
+    if chi is not None:
+        parts.append(np.broadcast_to(4 * chi**2 * (1 + around) - 1, (len(energy), len(around))))
+    edges = np.sort(np.concatenate(parts, axis=1), axis=1)
+    return np.clip(edges, shells[:, :1], shells[:, -1:])
 
 
 def cross_section_in_atom(
     model: VectorModel,
     energy: ArrayLike,
-    mass: float,
-    coupling: float,
+    mass: ArrayLike,
+    coupling: ArrayLike,
     atom: AtomicElectrons,
     *,
     channels: Sequence[str] = INVISIBLE,
@@ -190,9 +196,9 @@ def cross_section_in_atom(
     model
         The boson.
     energy
-        Of the positron, GeV, any shape.
+        Of the positron, GeV.
     mass, coupling
-        Of the boson.
+        Of the boson; any shapes that broadcast with the energy's.
     atom
         See `atomic_motion.atomic_electrons`.
     channels
@@ -201,31 +207,47 @@ def cross_section_in_atom(
     Returns
     -------
     array
-        Same shape as energy.
+        Of the shape to which energy, mass and coupling broadcast.
+
+    Raises
+    ------
+    ModelError
+        For what is not positive, a mass below two electrons or an unknown channel.
     """
     check_positive(energy=energy)
     _check(mass, channels)
-    energy = np.asarray(energy, dtype=np.float64)
-    flat = energy.ravel()
-    width = float(model.width(mass, coupling)) / mass
-    chi = None if model.dark is None else model.dark.mass_ratio * mass
-    result = np.empty_like(flat)
-    for start in range(0, len(flat), _BLOCK):
-        block = flat[start : start + _BLOCK]
-        offset, weights = panel_nodes(_edges(block, mass, width, chi, atom.largest_w))
-        twice = 2 * block[:, None]
-        k = (mass**2 * (1 + offset) - 2 * ELECTRON_MASS**2) / twice
+    energies, masses, couplings = np.broadcast_arrays(
+        *(np.asarray(given, dtype=np.float64) for given in (energy, mass, coupling))
+    )
+    shape = energies.shape
+    energies, masses, couplings = energies.ravel(), masses.ravel(), couplings.ravel()
+    widths = model.width(masses, couplings) / masses
+    chi = None if model.dark is None else model.dark.mass_ratio
+    result = np.empty_like(energies)
+    for start in range(0, len(energies), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        m, twice = masses[block, None], 2 * energies[block, None]
+        edges = _edges(energies[block], masses[block], widths[block], chi, atom.largest_w)
+        offset, weights = panel_nodes(edges)
+        k = (m**2 * (1 + offset) - 2 * ELECTRON_MASS**2) / twice
         seen = atom.density(k) * ELECTRON_MASS / k
-        sigma = cross_section(model, offset, mass, coupling, channels=channels)
-        result[start : start + _BLOCK] = np.sum(weights * seen * sigma * mass**2 / twice, axis=1)
-    return result.reshape(energy.shape)
+        sigma = cross_section(model, offset, m, couplings[block, None], channels=channels)
+        result[block] = np.sum(weights * seen * sigma * m**2 / twice, axis=1)
+    return result.reshape(shape)
+
+
+def _check_spread(energy: ArrayLike, spread: float) -> None:
+    check_positive(energy=energy, spread=spread)
+    if not spread < 0.15:
+        msg = f"a beam's spread of {spread:g} is not below 0.15: there would be negative energies"
+        raise ModelError(msg)
 
 
 def cross_section_with_spread(
     model: VectorModel,
     energy: ArrayLike,
-    mass: float,
-    coupling: float,
+    mass: ArrayLike,
+    coupling: ArrayLike,
     spread: float,
     *,
     channels: Sequence[str] = INVISIBLE,
@@ -241,10 +263,11 @@ def cross_section_with_spread(
     spread
         Standard deviation over mean.
     """
-    check_positive(energy=energy, spread=spread)
+    _check_spread(energy, spread)
     energy = np.asarray(energy, dtype=np.float64)
+    mass = np.asarray(mass, dtype=np.float64)
     scale = 2 * ELECTRON_MASS / mass**2
-    width = float(model.width(mass, coupling)) / mass
+    width = model.width(mass, coupling) / mass
     offset = scale * (energy - resonance_energy(mass))
     profile = voigt_profile(offset, scale * spread * energy, width)
     peak = cross_section(model, 0.0, mass, coupling, channels=channels)
@@ -267,10 +290,7 @@ def spread_beam(
     spread
         Standard deviation over mean.
     """
-    check_positive(energy=energy, spread=spread)
-    if not spread < 0.15:
-        msg = f"spread {spread} is not below 0.15: energies would be negative"
-        raise ModelError(msg)
+    _check_spread(energy, spread)
     deviations, weights = panel_nodes(np.linspace(-6.0, 6.0, 13))
     weights = weights * np.exp(-0.5 * deviations**2) / np.sqrt(2 * np.pi)
     at = np.asarray(energy, dtype=np.float64)[..., None] * (1 + spread * deviations)

@@ -29,6 +29,7 @@ from na64reco.darksector.early_universe import (
     entropy_slope,
     hubble,
 )
+from na64reco.darksector.hadrons import HIGHEST as HADRONS_END
 from na64reco.darksector.models import CHANNELS, DarkPhoton, check_positive
 from na64reco.darksector.quadrature import graded, panel_nodes
 from na64reco.darksector.widths import chi_width, velocity
@@ -62,6 +63,8 @@ _TODAY: Final = 2891.2 / 1.05371e-5
 _STATES: Final[dict[ChiKind, int]] = {"scalar": 1, "pseudo-dirac": 2, "majorana": 2}
 _FIRST: Final = 3.0
 _LAST: Final = 1e4
+_HEAVIEST: Final = 2.0
+"""GeV; with x > 16 at freeze-out, pairs then stay below `HADRONS_END` but for e^-25."""
 _SM: Final = tuple(channel for channel in CHANNELS if channel != "chi chi")
 
 
@@ -121,10 +124,16 @@ def annihilation_rate(
     check_positive(mass=mass, coupling=coupling, x=x)
     x = np.asarray(x, dtype=np.float64)
     chi = _dark(model).mass_ratio * mass
+    if chi > _HEAVIEST:
+        msg = (
+            f"m_chi = {chi:g} GeV is above {_HEAVIEST:g} GeV: pairs would reach {HADRONS_END:g} "
+            f"GeV, where the description of hadrons ends"
+        )
+        raise ModelError(msg)
     width = float(model.width(mass, coupling)) / mass
     pole = (mass / (2 * chi)) ** 2 - 1
     # t = s / (4 m_chi^2) - 1, up to a Boltzmann factor of e^-50
-    last = (1 + 25 / float(np.min(x))) ** 2 - 1
+    last = (min(2 * chi * (1 + 25 / float(np.min(x))), HADRONS_END) / (2 * chi)) ** 2 - 1
     edges = [np.array([0.0]), np.geomspace(1e-7, last, 60)]
     edges.append(pole + (pole + 1) * graded(max(width, 1e-12) / 2, 10.0, 40))
     thresholds = (ELECTRON_MASS, MUON_MASS, PION_MASS, KAON_MASS, TAU_MASS)

@@ -158,6 +158,23 @@ def test_diamond_with_a_beam_of_half_a_percent() -> None:
     assert 0.2 < moving / rest < 0.9
 
 
+def test_vectorised_in_mass_energy_and_coupling() -> None:
+    atom, model = atomic_electrons(82), LMuLTau(DarkSector("majorana", 0.1, 1 / 3))
+    energy, mass = np.array([45.0, 60.0, 80.0]), np.array([[0.15], [0.2301]])
+    coupling = np.array([[1e-4], [3e-4]])
+    found = cross_section_in_atom(model, energy, mass, coupling, atom)
+    assert found.shape == (2, 3)
+    for i in range(2):
+        for j in range(3):
+            single = cross_section_in_atom(
+                model, energy[j], float(mass[i, 0]), float(coupling[i, 0]), atom
+            )
+            assert found[i, j] == pytest.approx(float(single), rel=1e-10)
+    spread = cross_section_with_spread(model, energy, mass, coupling, 0.01)
+    one = cross_section_with_spread(model, 60.0, 0.2301, 3e-4, 0.01)
+    assert spread[1, 1] == pytest.approx(float(one), rel=1e-12)
+
+
 def _slater_profile(q: np.ndarray) -> np.ndarray:
     """Compton profile of carbon (6 electrons, atomic units) from Slater's rules."""
     inner, outer = 6 - 0.3, (6 - 2 * 0.85 - 3 * 0.35) / 2
@@ -214,7 +231,8 @@ def test_spreading_a_straight_line_changes_nothing() -> None:
         ),
         (lambda: cross_section(VANILLA, 0.0, 0.1, 1e-4, channels=()), "No channel was given"),
         (lambda: cross_section_at_rest(VANILLA, -1.0, 0.1, 1e-4), "energy must be positive"),
-        (lambda: spread_beam(np.abs, 1.0, 0.2), "not below 0.15"),
+        (lambda: spread_beam(np.abs, 1.0, 0.2), "spread of 0.2 is not below 0.15"),
+        (lambda: cross_section(VANILLA, [0.0, np.nan], 0.1, 1e-4), "must be finite, found nan"),
     ],
 )
 def test_unphysical_input(call, message: str) -> None:

@@ -157,6 +157,9 @@ def test_unphysical_input() -> None:
         relic_abundance(load_model("lmutau-dark", mass_ratio=1.2), 0.1, 1e-3)
     with pytest.raises(ModelError, match="outside 1 to 10"):
         paper_coupling(load_model("lmutau-dark"), 0.1, factor=20)
+    with pytest.raises(ModelError, match=r"m_chi = 2.5 GeV is above 2 GeV"):
+        relic_abundance(load_model("lmutau-dark"), 7.5, 1e-3)
+    assert relic_abundance(load_model("lmutau-dark"), 5.7, 1e-3) > 0
     with pytest.raises(ModelError, match="mass must be positive"):
         thermal_coupling(load_model("lmutau-dark"), -0.1)
     with pytest.raises(ModelError, match="no coupling between"):
