@@ -9,7 +9,7 @@ Matrix elements:
   f+(t) = 1 + lambda+ t / m_pi^2 and a constant xi;
 * mu -> e nu nu: (p_mu p_nu_e)(p_e p_nu_mu), the V-A interaction, for unpolarised muons.
 
-Left out: radiative decays, the polarisation of muons, decays of decay products other than pi0.
+Left out: radiative decays, the polarisation of muons.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import numpy as np
 
 from na64reco.events.schema import PROCESSES as PROCESS_CODES
 from na64reco.simulation.beam import beam_composition, pile_up, primaries
+from na64reco.simulation.flight import decays_in_flight
 from na64reco.simulation.secondaries import dimuons, nuclear_interactions, upstream_interactions
 from na64reco.simulation.signal import missing_share
 from na64reco.simulation.tracks import ELECTRON, KINDS, Tracks
@@ -96,7 +97,7 @@ def follow(rng: np.random.Generator, source: Source, events: int) -> Generated:
         chosen: NDArray[np.bool_] = code[tracks.event] == PROCESS_CODES.index(process)
         return chosen & tracks.primary
 
-    added = [bremsstrahlung_photons(tracks, paths)]
+    added = [bremsstrahlung_photons(tracks, paths), decays_in_flight(rng, line, tracks, paths)]
     missing = np.zeros(events)
     rows = np.flatnonzero(of("signal"))
     if len(rows):
@@ -122,11 +123,10 @@ def follow(rng: np.random.Generator, source: Source, events: int) -> Generated:
     tracks = tracks.with_(share=share)
     added.append(hadrons)
 
-    secondaries = Tracks.join(added)
-    order = np.argsort(np.concatenate((tracks.event, secondaries.event)), kind="stable")
+    tracks, paths = _with_secondaries(rng, line, tracks, paths, added)
     return Generated(
-        tracks=Tracks.join([tracks, secondaries]),
-        paths=Paths.join([paths, propagate(rng, line, secondaries)], order),
+        tracks=tracks,
+        paths=paths,
         code=code,
         missing=missing,
         pileup=np.bincount(others.event, minlength=events),
@@ -155,13 +155,22 @@ def follow_others(
     )
     paths = propagate(rng, source.line, tracks)
     share, hadrons = nuclear_interactions(rng, source.setup, source.line, tracks, paths)
-    secondaries = Tracks.join([bremsstrahlung_photons(tracks, paths), hadrons])
-    order = np.argsort(np.concatenate((tracks.event, secondaries.event)), kind="stable")
-    tracks = tracks.with_(share=share)
-    return (
-        Tracks.join([tracks, secondaries]),
-        Paths.join([paths, propagate(rng, source.line, secondaries)], order),
-    )
+    decayed = decays_in_flight(rng, source.line, tracks, paths)
+    added = [bremsstrahlung_photons(tracks, paths), decayed, hadrons]
+    return _with_secondaries(rng, source.line, tracks.with_(share=share), paths, added)
+
+
+def _with_secondaries(
+    rng: np.random.Generator, line: Beamline, tracks: Tracks, paths: Paths, added: list[Tracks]
+) -> tuple[Tracks, Paths]:
+    """All rows in the order of events; secondaries are followed, and decay, here."""
+    secondaries = Tracks.join(added)
+    their_paths = propagate(rng, line, secondaries)
+    last = decays_in_flight(rng, line, secondaries, their_paths)
+    parts = [tracks, secondaries, last]
+    order = np.argsort(np.concatenate([part.event for part in parts]), kind="stable")
+    all_paths = [paths, their_paths, propagate(rng, line, last)]
+    return Tracks.join(parts), Paths.join(all_paths, order)
 
 
 def _pile_up_beam(source: Source) -> tuple[dict[str, float], int]:
