@@ -26,6 +26,7 @@ import numpy as np
 from numba import njit
 
 from na64reco.constants import ELECTRON_MASS, PROTON_MASS
+from na64reco.errors import ModelError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -46,7 +47,7 @@ class Nucleus:
 
     Raises
     ------
-    ValueError
+    ModelError
         For Z below 1 or A below Z.
     """
 
@@ -57,7 +58,7 @@ class Nucleus:
     def __post_init__(self) -> None:
         if not (self.z >= 1 and self.z <= self.a < 300):
             msg = f"a nucleus needs 1 <= Z <= A < 300, found Z={self.z}, A={self.a}"
-            raise ValueError(msg)
+            raise ModelError(msg)
 
     @property
     def mass(self) -> float:
@@ -164,7 +165,7 @@ def photon_flux(
 
     Raises
     ------
-    ValueError
+    ModelError
         Unless 0 < low.
     """
     first, last = np.broadcast_arrays(
@@ -172,7 +173,7 @@ def photon_flux(
     )
     if not np.all(first > 0):
         msg = f"the smallest momentum transfer t_min must be positive, found {np.min(first)}"
-        raise ValueError(msg)
+        raise ModelError(msg)
     parameters = nucleus.parameters(inelastic=inelastic)
     flat = [flux_kernel(a, b, parameters) for a, b in zip(first.flat, last.flat, strict=True)]
     return np.array(flat).reshape(first.shape)

@@ -19,7 +19,7 @@ from na64reco.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from na64reco.darksector import strahlung_arrays as arrays
 from na64reco.darksector import strahlung_exact as exact
 from na64reco.darksector.form_factors import LEAD, Nucleus, photon_flux
-from na64reco.errors import did_you_mean
+from na64reco.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -139,13 +139,13 @@ def _check_range(what: str, values: NDArray[np.float64], bounds: tuple[float, fl
             f"{what} must be between {low:g} and {high:g} GeV, found {values[wrong].flat[0]:g}; "
             "there is no extrapolation"
         )
-        raise ValueError(msg)
+        raise ModelError(msg)
 
 
 def _lepton_mass(lepton: str) -> float:
     if lepton not in LEPTONS:
         msg = f"There is no lepton {lepton!r}. {did_you_mean(lepton, LEPTONS)}"
-        raise ValueError(msg)
+        raise ModelError(msg)
     return LEPTONS[lepton]
 
 
@@ -153,14 +153,14 @@ def _code(approximation: str) -> int:
     if approximation not in arrays.CODES:
         known = did_you_mean(approximation, arrays.CODES)
         msg = f"There is no approximation {approximation!r}. {known}"
-        raise ValueError(msg)
+        raise ModelError(msg)
     return arrays.CODES[approximation]
 
 
 def _factor(epsilon: float) -> float:
     if not 0 < epsilon < np.inf:
         msg = f"epsilon must be positive and finite, found {epsilon}"
-        raise ValueError(msg)
+        raise ModelError(msg)
     return ALPHA**3 * epsilon**2 * PICOBARN
 
 
@@ -191,7 +191,7 @@ def x_range(
 
     Raises
     ------
-    ValueError
+    ModelError
         For masses outside `MASSES`, energies outside `ENERGIES`, or below threshold.
     """
     m, e = np.broadcast_arrays(
@@ -204,7 +204,7 @@ def x_range(
         x_min = 0.0 if lepton == "muon" else SOFTEST_X
     if not 0 <= x_min < 1:
         msg = f"x_min must be at least 0 and below 1, found {x_min}"
-        raise ValueError(msg)
+        raise ModelError(msg)
     low = np.maximum(m / e, x_min)
     limits = [
         exact.highest_x(b, a, lepton_mass, nucleus.mass)
@@ -219,7 +219,7 @@ def x_range(
             f"on a nucleus of {nucleus.mass:.6g} GeV with x above {low.flat[index]:g}: the "
             f"kinematic limit is x = {high.flat[index]:g}; masses here are in GeV"
         )
-        raise ValueError(msg)
+        raise ModelError(msg)
     return low, high
 
 
@@ -247,7 +247,7 @@ def cross_section(
 
     Raises
     ------
-    ValueError
+    ModelError
         As `x_range`, and for an unknown lepton or approximation.
     """
     code = _code(approximation)
@@ -319,7 +319,7 @@ def angular_spectrum(
 
     Raises
     ------
-    ValueError
+    ModelError
         Also for an angle outside [0, pi].
     """
     code = _code(approximation)
@@ -328,7 +328,7 @@ def angular_spectrum(
     )
     if not np.all((angle >= 0) & (angle <= np.pi)):
         msg = f"theta must be between 0 and pi rad, found {angle.min():g} to {angle.max():g}"
-        raise ValueError(msg)
+        raise ModelError(msg)
     low, high = x_range(mass, energy, nucleus=nucleus, lepton=lepton, x_min=x_min)
     values = arrays.angular(
         code,
@@ -354,7 +354,7 @@ def leading_log(
 
     Raises
     ------
-    ValueError
+    ModelError
         For mass <= m_e or >= energy, where the logarithm has no sense.
     """
     m, e = np.broadcast_arrays(
@@ -365,7 +365,7 @@ def leading_log(
             f"this formula holds between m_e = {ELECTRON_MASS:g} GeV and the electron's energy, "
             f"found masses from {m.min():g} to {m.max():g} GeV"
         )
-        raise ValueError(msg)
+        raise ModelError(msg)
     delta = np.maximum(ELECTRON_MASS / m, m / e)
     flux = photon_flux(m**4 / (4 * e**2), m**2, nucleus)
     value = 4 / 3 * flux * np.sqrt(1 - (m / e) ** 2) * np.log(1 / delta**2) / m**2

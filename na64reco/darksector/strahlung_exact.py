@@ -283,19 +283,24 @@ def in_x(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def x_panels(
+def x_panels(  # noqa: PLR0917 - compiled
     edges: NDArray[np.float64],
+    nodes: NDArray[np.float64],
+    weights: NDArray[np.float64],
     energy: float,
     mass: float,
     lepton: float,
     nucleus: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """d sigma / dx integrated between neighbouring edges, given in ln(x / (1 - x))."""
+    """d sigma / dx integrated between neighbouring edges, given in ln(x / (1 - x)).
+
+    nodes, weights: Gauss-Legendre rule on [-1, 1] for each interval.
+    """
     count = edges.size - 1
     found = np.zeros(count)
     for panel in range(count):
         width = edges[panel + 1] - edges[panel]
-        for node, weight in zip(_NODES, _WEIGHTS):  # noqa: B905 - numba
+        for node, weight in zip(nodes, weights):  # noqa: B905 - numba
             share = 0.5 * (1 + node)
             factor = 0.5 * weight * width
             # The phase space opens like a root at either end.
@@ -327,4 +332,4 @@ def total(  # noqa: PLR0917 - compiled
     last = np.log(high / (1 - high))
     panels = max(int(np.ceil((last - first) / _X_PANEL)), 2)
     edges = np.linspace(first, last, panels + 1)
-    return float(np.sum(x_panels(edges, energy, mass, lepton, nucleus)))
+    return float(np.sum(x_panels(edges, _NODES, _WEIGHTS, energy, mass, lepton, nucleus)))

@@ -6,6 +6,7 @@ from scipy.integrate import quad
 
 from na64reco.constants import ELECTRON_MASS, PROTON_MASS
 from na64reco.darksector.form_factors import CARBON, LEAD, Nucleus, form_factor, photon_flux
+from na64reco.errors import ModelError
 
 
 def elastic(t, nucleus):
@@ -39,7 +40,7 @@ def test_flux_against_quadrature(nucleus, low, both):
 
 
 def test_wrong_numbers():
-    with pytest.raises(ValueError, match=r"1 <= Z <= A < 300, found Z=5, A=4"):
+    with pytest.raises(ModelError, match=r"1 <= Z <= A < 300, found Z=5, A=4"):
         Nucleus(5, 4)
-    with pytest.raises(ValueError, match=r"t_min must be positive, found 0\.0"):
+    with pytest.raises(ModelError, match=r"t_min must be positive, found 0\.0"):
         photon_flux(0.0, 1.0, LEAD)

@@ -17,6 +17,7 @@ from na64reco.darksector.strahlung import (
     spectrum,
     x_range,
 )
+from na64reco.errors import ModelError
 
 # e- Pb -> e- Pb A', pb at epsilon = 1e-4, exact tree level: arXiv:2101.12192 and its program,
 # mass in GeV: {energy in GeV: pb}.
@@ -212,23 +213,23 @@ def test_coupling_and_charges():
 
 
 def test_wrong_numbers():
-    with pytest.raises(ValueError, match=r"mass must be between 1e-06 and 3 GeV, found -0\.1"):
+    with pytest.raises(ModelError, match=r"mass must be between 1e-06 and 3 GeV, found -0\.1"):
         cross_section(-0.1, 100.0)
-    with pytest.raises(ValueError, match=r"mass must be between .* found nan"):
+    with pytest.raises(ModelError, match=r"mass must be between .* found nan"):
         cross_section(np.nan, 100.0)
-    with pytest.raises(ValueError, match=r"energy must be between 1 and 1000 GeV, found 2000"):
+    with pytest.raises(ModelError, match=r"energy must be between 1 and 1000 GeV, found 2000"):
         spectrum(0.5, 0.1, 2000.0)
-    with pytest.raises(ValueError, match=r"electron of 2 GeV cannot radiate a mass of 2.5 GeV"):
+    with pytest.raises(ModelError, match=r"electron of 2 GeV cannot radiate a mass of 2.5 GeV"):
         cross_section([0.1, 2.5], 2.0)
-    with pytest.raises(ValueError, match=r"no lepton 'mu'"):
+    with pytest.raises(ModelError, match=r"no lepton 'mu'"):
         cross_section(0.1, 100.0, lepton="mu")
-    with pytest.raises(ValueError, match=r"no approximation 'WW'"):
+    with pytest.raises(ModelError, match=r"no approximation 'WW'"):
         cross_section(0.1, 100.0, approximation="WW")
-    with pytest.raises(ValueError, match="epsilon must be positive and finite, found 0"):
+    with pytest.raises(ModelError, match="epsilon must be positive and finite, found 0"):
         cross_section(0.1, 100.0, epsilon=0)
-    with pytest.raises(ValueError, match="theta must be between 0 and pi"):
+    with pytest.raises(ModelError, match="theta must be between 0 and pi"):
         angular_spectrum(0.5, -0.1, 0.1, 100.0)
-    with pytest.raises(ValueError, match="x_min must be at least 0 and below 1, found 1"):
+    with pytest.raises(ModelError, match="x_min must be at least 0 and below 1, found 1"):
         cross_section(0.1, 100.0, x_min=1.0)
-    with pytest.raises(ValueError, match=r"between m_e = 0\.000510999 GeV"):
+    with pytest.raises(ModelError, match=r"between m_e = 0\.000510999 GeV"):
         leading_log(1e-4, 100.0)
