@@ -296,9 +296,9 @@ def _own(
         return 0.0, (), -1.0, (), 0
     coefficients = tuple(round(float(v), 5) for v in np.moveaxis(found.coefficients, 0, -1)[index])
     error = float(np.broadcast_to(np.asarray(found.shape_error), found.noise.shape)[index])
-    sigma, entries = (
-        (np.zeros(0), 0) if errors is None else (errors[0][:, *index], errors[1][index])
-    )
+    sigma, entries = np.zeros(0), 0
+    if errors is not None:
+        sigma, entries = np.moveaxis(errors[0], 0, -1)[index], int(errors[1][index])
     return (
         round(float(found.delay[index]), 3),
         coefficients,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from na64reco.calibration import CellConditions
     from na64reco.events import Hits
 
-__all__ = ["energy_errors"]
+__all__ = ["energy_errors", "pulse_energies"]
 
 
 def energy_errors(
@@ -60,6 +60,16 @@ def energy_errors(
         outside,
     )
     return inside, outside
+
+
+def pulse_energies(
+    pulses: Hits, cells: CellConditions, *, name: str = "the collection"
+) -> NDArray[np.float64]:
+    """Energy of all pulses of each event, whenever they were, GeV, shape (events,)."""
+    scale = cells.scale.ravel()[channel_index(pulses, cells.scale.shape, name)]
+    total = np.concatenate([[0.0], np.cumsum(scale * pulses["amplitude"])])
+    found: NDArray[np.float64] = np.diff(total[pulses.offsets])
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

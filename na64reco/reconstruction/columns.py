@@ -83,6 +83,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "ecal.energy_out": _f("GeV", "out-of-time energy, preshower and main section"),
     "ecal.energy_error": _f("GeV", "standard error of ecal.energy from the pulse fits; waveforms"),
     "ecal.energy_out_error": _f("GeV", "the same of ecal.energy_out; waveforms"),
+    "ecal.energy_before": _f("GeV", "pulses beginning outside of energy_out's window; waveforms"),
     "ecal.main": _f("GeV", "in-time energy in the main section"),
     "ecal.hidden": _f(
         "GeV", "energy that cells below their thresholds hide, by the expected shower"
@@ -116,6 +117,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "hcal.energy_out": _f("GeV", "out-of-time energy in the modules along the beam"),
     "hcal.energy_error": _f("GeV", "standard error of all in-time HCAL energy; waveforms"),
     "hcal.energy_out_error": _f("GeV", "the same of all out-of-time energy; waveforms"),
+    "hcal.energy_before": _f("GeV", "pulses beginning outside of energy_out's window; waveforms"),
     "hcal.module0": _f("GeV", "in-time energy in module 0"),
     "hcal.module1": _f("GeV", "in-time energy in module 1"),
     "hcal.module2": _f("GeV", "in-time energy in module 2"),

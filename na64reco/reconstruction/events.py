@@ -21,6 +21,7 @@ from na64reco.reconstruction.samples import (
     error_columns,
     fit_samples,
     read_pulses,
+    within_window,
 )
 from na64reco.resources import shipped_folder
 from na64reco.tracking import reconstruct_tracks
@@ -343,7 +344,8 @@ def _detectors(
         run, spill = inputs.scalars["run"], inputs.scalars["spill"]
         factors = conditions.drift[name].factors(run, spill, inputs.scalars.get("spill_time"))
         hits[name] = apply_drift(hits[name], factors)
-    found: Columns = {}
+    found: Columns = error_columns(wanted, hits, conditions)
+    hits = {name: within_window(pulses) for name, pulses in hits.items()}
     if "quality" in groups:
         found["quality.good"] = _good(inputs.scalars, conditions)
     if "counters" in groups:
@@ -368,7 +370,6 @@ def _detectors(
         found |= reconstruct_hcal(hits["HCAL"], setup, conditions)
     if "veto" in groups:
         found |= reconstruct_veto(hits["VETO"], setup, conditions)
-    found |= error_columns(wanted, hits, conditions)
     return {name: found[name] for name in wanted}
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from na64reco.calibration import WAVEFORM_FILE
-from na64reco.calorimeters import energy_errors, pulses_from_waveforms
+from na64reco.calorimeters import OUTSIDE, energy_errors, pulse_energies, pulses_from_waveforms
 from na64reco.errors import ConditionsError, SetupError
-from na64reco.events import has_field, read_hits
+from na64reco.events import Hits, has_field, read_hits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from na64reco.calibration import CellConditions, Conditions
-    from na64reco.events import Hits
     from na64reco.setup import Setup
 
-__all__ = ["ERROR_COLUMNS", "error_columns", "fit_samples", "read_pulses"]
+__all__ = ["ERROR_COLUMNS", "error_columns", "fit_samples", "read_pulses", "within_window"]
+
+WINDOW: Final = 200.0
+"""Pulses farther from the trigger, ns, are no out-of-time energy: readouts that give peaks do not
+see them."""
 
 _CONDITIONS: Final = {
     "Counter": "counters",
@@ -34,8 +37,10 @@ _CONDITIONS: Final = {
 ERROR_COLUMNS: Final = (
     "ecal.energy_error",
     "ecal.energy_out_error",
+    "ecal.energy_before",
     "hcal.energy_error",
     "hcal.energy_out_error",
+    "hcal.energy_before",
 )
 """Columns that only waveforms give."""
 
@@ -92,16 +97,39 @@ def fit_samples(
     )
 
 
+def within_window(hits: Hits) -> Hits:
+    """Pulses that peaks would show; all hits where there were no samples.
+
+    What is left out: pulses whose maximum is outside the waveform, only known from a tail or a
+    rise, and such that are more than WINDOW from the trigger.
+    """
+    flags = hits.columns.get("flags")
+    if flags is None:
+        return hits
+    seen = (flags & OUTSIDE == 0) & (np.abs(hits["time"]) < WINDOW)
+    offsets = np.concatenate([[0], np.cumsum(seen)])[hits.offsets]
+    return Hits(offsets, {name: column[seen] for name, column in hits.columns.items()})
+
+
 def error_columns(
     wanted: Iterable[str], hits: Mapping[str, Hits], conditions: Conditions
 ) -> dict[str, NDArray[Any]]:
-    """Standard errors of the energies of the calorimeters that are wanted, GeV."""
+    """What only waveforms give of the calorimeters that are wanted, from all of their pulses, GeV.
+
+    Standard errors of the energies in and out of time, and the energy left out of both by
+    `within_window`.
+    """
     found: dict[str, NDArray[Any]] = {}
+    wanted = set(wanted)
     for group, collection in (("ecal", "ECAL"), ("hcal", "HCAL")):
-        names = (f"{group}.energy_error", f"{group}.energy_out_error")
-        if set(names) & set(wanted):
-            errors = energy_errors(hits[collection], _cells(collection, conditions))
-            found |= dict(zip(names, errors, strict=True))
+        names = tuple(n for n in ERROR_COLUMNS if n.startswith(f"{group}."))
+        if wanted & set(names):
+            pulses, cells = hits[collection], _cells(collection, conditions)
+            seen = within_window(pulses)
+            errors = energy_errors(seen, cells)
+            before = pulse_energies(pulses, cells) - pulse_energies(seen, cells)
+            values = zip(names, (*errors, before), strict=True)
+            found |= {name: value for name, value in values if name in wanted}
     return found
 
 
