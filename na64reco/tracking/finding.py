@@ -14,13 +14,15 @@ In y: at least one hit before and two behind, and no more than two missing, if s
 Where only two planes stand behind the magnets, two hits there are enough from the first pass on,
 and one in y.
 
-Of candidates that share hits, the one with more hits, better times and the smaller chi2 stays. One
-that has three hits of its own is another particle: two that are near each other in some planes
+Of candidates that share hits, the one with more hits, better times and the smaller chi2 stays;
+times never outweigh a hit, and of single hits before the magnets they are not looked at. One that
+has three hits of its own is another particle: two that are near each other in some planes
 have one cluster there (in x only after pass 2, so that a particle that a plane missed does not get
 the hit of another). Where one view has fewer tracks than the other, two are enough.
 
 Tracks in x and y are joined by times, charges (`pairing`) and the hits of planes between x and y
-(`stereo`).
+(`stereo`). First comes the pair nearest in time to the trigger, but none of noise: one that has
+fewer hits, or nearly the same, comes after the better one.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays

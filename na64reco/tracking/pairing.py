@@ -36,7 +36,7 @@ CHARGE_AGREES: Final = 2.0
 _QUALITY: Final = 0.1
 """Weight of all but the time of the trigger in the order of the candidates: a missing hit or a
 difference of charges says that a track may be none, not that another particle triggered."""
-_SPARE: Final = 1
+_SPARE: Final = 2
 """Hits that a candidate may have less than another without any doubt that it is a particle."""
 _DOUBT: Final = 10.0
 """chi2 of each hit less than that: what a missing one is worth (`views`)."""

@@ -56,9 +56,9 @@ _INLINED: Final[dict[str, Any]] = {
 _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
 _MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
-# Largest chi2 of the times: less than a missing hit. Each hit adds to it, the more the less its
-# time's error is known (strips of a cluster may go together), and the fewest hits would be best.
-_TIME_LIMIT: Final = 8.0
+# That the chi2 of the times comes near to: a missing hit. Each hit adds to the chi2, too much where
+# a cluster's strips go together in time, and tracks with the fewest hits would be the best.
+_TIME_LIMIT: Final = 10.0
 _CROWD: Final = 64  # candidates, of which pairs are compared
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
 _SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner, off the beam
@@ -153,7 +153,7 @@ def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _times_differ(hits, time, weight, limit):  # type: ignore[no-untyped-def]
-    """chi2 of the hits' times about their mean, at most ``limit``."""
+    """chi2 of the hits' times about their mean, which rises towards ``limit`` only."""
     s = w = 0.0
     for p in range(len(hits)):
         if hits[p] >= 0:
@@ -164,7 +164,7 @@ def _times_differ(hits, time, weight, limit):  # type: ignore[no-untyped-def]
         if hits[p] >= 0:
             off = time[hits[p]] - s / w
             chi2 += weight[hits[p]] * off * off
-    return min(chi2, limit)
+    return limit * chi2 / (chi2 + limit)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -198,8 +198,8 @@ def resolve(  # type: ignore[no-untyped-def]
 ):
     """Keep the best of ``n`` candidates that are the same particle.
 
-    The score is that of the hits' places, the agreement of their times (a chi2 of ``limit`` at
-    most), and `_MISSING` for each hit that a candidate kept before has too. A candidate that
+    The score is that of the hits' places, the agreement of their times (a chi2 below
+    ``limit``), and `_MISSING` for each hit that a candidate kept before has too. A candidate that
     shares more than one is another particle only if it has ``least_own`` hits that are its own:
     two particles that are near each other in some planes have a cluster in common there.
 

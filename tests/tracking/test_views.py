@@ -31,7 +31,7 @@ def candidates(hits, scores):
     return np.array(hits), values
 
 
-def kept(hits, scores, times, least_own=3, limit=8.0):
+def kept(hits, scores, times, least_own=3, limit=10.0):
     hits, values = candidates(hits, scores)
     kept_hits, kept_values = np.empty((9, hits.shape[1]), np.int64), np.empty((9, WIDTH))
     n_hits = hits.max() + 1
@@ -93,13 +93,13 @@ def first_of(hits, scores, times):
 def test_the_particle_nearer_to_the_trigger_comes_first():
     assert first_of([FIRST, SECOND], [-57.0, -55.0], [5.0, 0.0]) == 1
     assert first_of([FIRST, SECOND], [-57.0, -55.0], [0.0, 5.0]) == 0
-    one_missing = np.r_[SECOND[:5], -1]
-    assert first_of([FIRST, one_missing], [-57.0, -45.0], [5.0, 0.0]) == 1
+    two_missing = np.r_[SECOND[:4], [-1, -1]]
+    assert first_of([FIRST, two_missing], [-57.0, -37.0], [5.0, 0.0]) == 1
 
 
 def test_what_may_be_no_particle_comes_after_what_surely_is_one():
-    few = np.r_[SECOND[:4], [-1, -1]]
-    assert first_of([FIRST, few], [-57.0, -39.0], [5.0, 0.0]) == 0
+    few = np.r_[SECOND[:3], [-1, -1, -1]]
+    assert first_of([FIRST, few], [-57.0, -29.0], [5.0, 0.0]) == 0
     # Three hits of noise, the others as those of the first, is another way to see that.
     shared = np.r_[FIRST[:3], SECOND[3:]]
     assert first_of([FIRST, shared], [-57.0, -50.0], [5.0, 0.0]) == 0
