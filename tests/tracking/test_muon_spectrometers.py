@@ -235,12 +235,15 @@ def tails():
 
 
 def test_tails_are_few_and_end_where_all_planes_have_seen_the_muon(tails):
-    """docs/tracking.md: 4e-5 of all, 3e-6 with the hit cuts, none with a hit in every plane."""
+    """docs/tracking.md: 4.5e-5 of all, 3e-6 with the hit cuts, none with a hit in every plane.
+
+    Nine are expected; with twice as many, the limit would be kept in 3 % of the samples.
+    """
     result = tails.measure(200_000)
     assert result["found"] / result["tracks"] > 0.99
     assert 0.040 < result["resolution"] < 0.048
     every, good, single, complete = (sum(c.values()) for c in result["below"].values())
-    assert 20 >= every >= good >= single >= complete
+    assert 10 >= every >= good >= single >= complete
     assert complete == 0
 
 
