@@ -27,7 +27,7 @@ _SETTINGS: Final = {
 _DATA: Final = "#0072B2"  # of Okabe and Ito's palette
 _EXPECTED: Final = "#D55E00"
 REASONS: Final = (
-    "found", "no upstream\nsegment", "no downstream\nsegment", "no match", "fit failed", "too busy",
+    "found", "no upstream", "no downstream", "no match", "fit failed", "too busy",
     "left the map",
 )  # fmt: skip
 """By `track.reason`."""
@@ -153,7 +153,7 @@ def _p_value(ax: Axes, quality: TrackQuality) -> None:
 def _reasons(ax: Axes, quality: TrackQuality) -> None:
     places = np.arange(len(REASONS))
     _share(ax, places, quality.reason.values()[: len(REASONS)], quality.events)
-    ax.set_xticks(places, REASONS, rotation=30)
+    ax.set_xticks(places, REASONS, rotation=30, ha="right")
     ax.set_title(f"tracks found: {100 * quality.found:.2f} %", fontsize=10)
 
 
