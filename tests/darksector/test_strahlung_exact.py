@@ -48,10 +48,13 @@ PUBLISHED_LIGHT = {
 PUBLISHED_K = {0.008: 1.05064, 0.1: 1.65122, 0.9: 2.08944}  # 100 GeV
 
 
-def ratio(table):
+def ratio(table, **options):
     return np.array(
         [
-            [float(cross_section(m, e, epsilon=1e-4)) / value for e, value in row.items()]
+            [
+                float(cross_section(m, e, epsilon=1e-4, **options)) / value
+                for e, value in row.items()
+            ]
             for m, row in table.items()
         ]
     )
@@ -158,9 +161,27 @@ def test_published_tables():
     assert np.all((heavy[:, 0] > 0.80) & (heavy[:, 0] < 1.0))
 
 
-@pytest.mark.xfail(
-    reason="the published table lies higher, for no reason that is known", strict=True
-)
+def test_published_tables_with_break_up():
+    # docs/darksector.md: the table seems to hold break-up at small momentum transfers.
+    found = ratio({m: row for m, row in PUBLISHED.items() if m < 0.6}, inelastic=True)
+    np.testing.assert_allclose(found[1:3], 1.0, rtol=2e-3)
+    np.testing.assert_allclose(found, 1.0, rtol=0.015)
+
+
+@pytest.mark.parametrize("name", ["electron", "muon"])
+def test_break_up_on_carbon(name):
+    # Z protons beside Z^2: the share is that of the fluxes in WW, to the precision of WW.
+    options = {"nucleus": CARBON, "lepton": name}
+    share = [
+        cross_section(0.3, 160.0, inelastic=True, approximation=how, **options)
+        / cross_section(0.3, 160.0, approximation=how, **options)
+        - 1
+        for how in ("exact", "ww")
+    ]
+    assert share[0] == pytest.approx(share[1], rel=0.2 if name == "electron" else 0.08)
+
+
+@pytest.mark.xfail(reason="the published table lies higher: docs/darksector.md", strict=True)
 def test_published_tables_to_one_percent():
     np.testing.assert_allclose(ratio(PUBLISHED), 1.0, rtol=0.01)
 
