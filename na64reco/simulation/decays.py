@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from na64reco.simulation.kinematics import Density
 
 __all__ = [
+    "PION0_MASS",
     "SPECIES",
     "Channel",
     "Particle",

@@ -1,19 +1,21 @@
 """Secondaries that rare processes add to beam particles.
 
 dimuon
-    gamma* -> mu+ mu- in the ECAL: the pair takes an energy with a spectrum 1/E, both muons go on
-    through the HCAL at angles of the order of m_mu / E.
+    gamma -> mu+ mu- in the ECAL (see `dimuons`): both muons go on through the HCAL at angles of the
+    order of m_mu / E.
 hadronic interaction of an electron in the ECAL (photo- and electronuclear)
-    in `NUCLEAR` of the showers (assumed): a hadron with a spectrum 1/E leaves the shower early and
-    is seen in ECAL and HCAL; so ECAL and HCAL together still hold the beam energy.
+    with the rate, the energies and the hadrons of `nuclear`; they leave the shower a few radiation
+    lengths behind the face (assumed: 2 + ln(E / k) on average) and are seen in ECAL and HCAL, so
+    that both together still hold the beam energy.
 upstream
     an electron interacts with a nucleus between the vacuum window and the ECAL: it goes on softly
     (10 to 80 GeV of 100) under a small angle, and some hadrons, charged and neutral, share the
     rest; with transverse momenta of 0.6 GeV they often miss the HCAL. The charged ones cross the
-    straws.
+    straws, neutral pions become two photons.
 
-Multiplicities, spectra and transverse momenta are `assumed`; issue and papers give no more than the
-topology (arXiv:2404.06982, section 4). Left out: neutral pions as photons, slow nuclear fragments.
+Multiplicities, spectra and transverse momenta of `upstream` are `assumed`; the papers give no
+more than the topology (arXiv:2404.06982, section 4). Left out: slow nuclear fragments, a second
+reaction in the same shower (1e-4).
 """
 
 from __future__ import annotations
@@ -23,7 +25,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from na64reco.constants import MUON_MASS
-from na64reco.simulation.tracks import ELECTRON, MUON, PION, Tracks
+from na64reco.simulation.decays import PION0_MASS
+from na64reco.simulation.dimuons import draw_dimuons
+from na64reco.simulation.nuclear import (
+    fragments,
+    hadron_composition,
+    momentum_of,
+    photon_energies,
+    reactions_per_shower,
+)
+from na64reco.simulation.tracks import ELECTRON, MUON, PHOTON, Tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,13 +42,16 @@ if TYPE_CHECKING:
     from na64reco.setup.model import Setup
     from na64reco.simulation.transport import Beamline, Paths
 
-__all__ = ["NUCLEAR", "dimuons", "nuclear_interactions", "upstream_interactions"]
+__all__ = ["dimuons", "nuclear_interactions", "upstream_interactions"]
 
-NUCLEAR = 1e-3
-"""Share of electromagnetic showers with a hadron of more than 1 GeV."""
+_SOFTEST_SHOWER = 2.0
+"""Electrons below do not make hadrons, GeV."""
 
 _PT_HADRON, _PT_ELECTRON = 0.6, 0.05
-"""Mean transverse momenta, GeV/c."""
+"""Mean transverse momenta upstream, GeV/c."""
+
+_PT_FRAGMENT = 0.35
+"""The same of hadrons from photons in the ECAL."""
 
 _BEHIND = 1e-3
 """Secondaries from inside the ECAL start this far behind its face, mm."""
@@ -72,18 +86,19 @@ def dimuons(
     rows = np.flatnonzero(tracks.primary & ~np.isnan(paths.x[:, line.surface("ecal")]))
     share = tracks.share.copy()
     energy = paths.momentum[rows]
-    low, high = 0.2, 0.95
-    pair = energy * low * (high / low) ** rng.random(len(rows))
-    share[rows] *= 1 - pair / energy
-    # Every muon has at least a fifth: the spectrum of the pair's split is flat in between.
-    split = rng.uniform(0.2, 0.8, len(rows))
-    depth = np.clip(rng.exponential(2.0, len(rows)), 0.1, 15) / setup.ecal.radiation_lengths
+    drawn = draw_dimuons(rng, energy)
+    share[rows] *= 1 - drawn.energy / energy
+    depth = drawn.depth / setup.ecal.radiation_lengths
     muons = []
-    for charge, part in ((1, split), (-1, 1 - split)):
-        muon_energy = np.maximum(pair * part, 1.05 * MUON_MASS)
+    for charge, part, slopes in (
+        (1, drawn.share, drawn.slopes[:2]),
+        (-1, 1 - drawn.share, drawn.slopes[2:]),
+    ):
+        muon_energy = np.maximum(drawn.energy * part, 1.05 * MUON_MASS)
         start = _at_ecal(setup, line, tracks, paths, rows)
-        for slope in ("tx", "ty"):
-            start[slope] = start[slope] + MUON_MASS / muon_energy * rng.standard_normal(len(rows))
+        # Few muons leave at more than 0.3 rad, and those miss the HCAL anyway.
+        for name, slope in zip(("tx", "ty"), slopes, strict=True):
+            start[name] = start[name] + np.clip(slope, -0.3, 0.3)
         muons.append(
             Tracks.make(
                 len(rows),
@@ -103,23 +118,55 @@ def nuclear_interactions(
 ) -> tuple[NDArray[np.float64], Tracks]:
     """Hadrons from electrons' showers in the ECAL; returns as `dimuons`."""
     reach = ~np.isnan(paths.x[:, line.surface("ecal")])
-    chosen = (tracks.kind == ELECTRON) & reach & (paths.momentum * tracks.share > 5)
-    chosen &= rng.random(len(tracks)) < NUCLEAR
-    rows = np.flatnonzero(chosen)
-    share = tracks.share.copy()
-    energy = paths.momentum[rows] * share[rows]
-    hadron = np.maximum(0.7 * energy, 1.0) ** rng.random(len(rows))
-    share[rows] *= 1 - hadron / energy
-    depth = rng.uniform(3, 10, len(rows)) / setup.ecal.radiation_lengths
+    chosen = (tracks.kind == ELECTRON) & reach
+    chosen &= paths.momentum * tracks.share > _SOFTEST_SHOWER
+    shower = np.where(chosen, paths.momentum * tracks.share, 0.0)
+    chance = -np.expm1(-reactions_per_shower(setup.ecal, shower))
+    rows = np.flatnonzero(chosen & (rng.random(len(tracks)) < chance))
+    share, energy = tracks.share.copy(), shower[rows]
+    photon = photon_energies(rng, energy)
+    depth = rng.gamma(2.0, (2 + np.log(energy / photon)) / 2) / setup.ecal.radiation_lengths
+    reaction, kind, charge, taken = fragments(rng, photon)
+    hadron = taken * photon[reaction]
+    momentum = momentum_of(kind, hadron)
+    # Neutral pions and what has no energy for its mass stay in the shower.
+    leaves = (kind != PHOTON) & (momentum > 0)
+    reaction, momentum = reaction[leaves], momentum[leaves]
+    lost = np.bincount(reaction, weights=hadron[leaves], minlength=len(rows))
+    share[rows] *= 1 - lost / energy
+    of = rows[reaction]
+    start = _at_ecal(setup, line, tracks, paths, of)
+    angle = np.minimum(rng.exponential(_PT_FRAGMENT, len(of)) / momentum, 1.0)
+    phi = rng.uniform(0, 2 * np.pi, len(of))
+    start["tx"] = start["tx"] + angle * np.cos(phi)
+    start["ty"] = start["ty"] + angle * np.sin(phi)
     return share, Tracks.make(
-        len(rows),
-        event=tracks.event[rows],
-        kind=PION,
-        charge=rng.choice(np.array([-1, 0, 1], dtype=np.int8), len(rows)),
-        momentum=hadron,
-        ecal_depth=depth,
-        **_at_ecal(setup, line, tracks, paths, rows),
+        len(of),
+        event=tracks.event[of],
+        kind=kind[leaves],
+        charge=charge[leaves],
+        momentum=momentum,
+        ecal_depth=np.clip(depth, 1e-3, 0.9)[reaction],
+        **start,
     )
+
+
+def _as_photons(rng: np.random.Generator, pions: Tracks) -> Tracks:
+    """Two photons for each neutral pion, sharing its energy evenly distributed (spin 0)."""
+    first = rng.random(len(pions))
+    first = np.clip(first, 1e-4, 1 - 1e-4)
+    opening = np.minimum(PION0_MASS / (pions.momentum * np.sqrt(first * (1 - first))), 1.0)
+    phi = rng.uniform(0, 2 * np.pi, len(pions))
+    photons = []
+    for part, lever in ((first, 1 - first), (1 - first, -first)):
+        photons.append(
+            pions.with_(
+                momentum=pions.momentum * part,
+                tx=pions.tx + lever * opening * np.cos(phi),
+                ty=pions.ty + lever * opening * np.sin(phi),
+            )
+        )
+    return Tracks.join(photons)
 
 
 def upstream_interactions(
@@ -149,7 +196,7 @@ def upstream_interactions(
         parent: NDArray[np.int64],
         momentum: NDArray[np.float64],
         mean_pt: float,
-        kind: int,
+        kind: NDArray[np.int8] | int,
         charge: NDArray[np.int8],
     ) -> Tracks:
         size, of = len(parent), rows[parent]
@@ -177,6 +224,8 @@ def upstream_interactions(
     weight = rng.exponential(1.0, len(parent))
     total = np.bincount(parent, weights=weight, minlength=len(rows))
     momentum = np.maximum(0.2, (energy - soft)[parent] * weight / total[parent])
-    charge = rng.choice(np.array([-1, 0, 1], dtype=np.int8), len(parent), p=[0.35, 0.3, 0.35])
-    hadrons = secondaries(parent, momentum, _PT_HADRON, PION, charge)
-    return z, Tracks.join([electrons, hadrons])
+    kind, charge = hadron_composition(rng, len(parent))
+    hadrons = secondaries(parent, momentum, _PT_HADRON, kind, charge)
+    neutral = hadrons.kind == PHOTON
+    photons = _as_photons(rng, hadrons.take(neutral))
+    return z, Tracks.join([electrons, hadrons.take(~neutral), photons])

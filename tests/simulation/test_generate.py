@@ -158,7 +158,8 @@ def test_upstream_events_have_a_soft_electron(events, dense, detector):
     batch = events("upstream", 2000)
     ecal = dense(batch, "ECAL", detector.ecal).sum(axis=(1, 2, 3))
     assert 40 < np.median(ecal) < 80
-    assert (ecal < 90).mean() > 0.95
+    # Photons from neutral pions bring some of the energy back into the ECAL.
+    assert (ecal < 90).mean() > 0.9
 
 
 def test_truth_is_what_the_ecal_sees(events, dense, detector):

@@ -1,0 +1,100 @@
+"""Reactions of photons in the ECAL against closed forms, EGSnrc and arXiv:2110.15111."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from na64reco.constants import MUON_MASS
+from na64reco.simulation.nuclear import (
+    electron_tracks,
+    equivalent_photons,
+    fragments,
+    nucleons_per_area,
+    photon_cross_section,
+    photon_energies,
+    reactions_per_shower,
+)
+from na64reco.simulation.tracks import PHOTON, PION
+
+
+def test_cross_section():
+    # PDG: sigma(gamma p) = 0.115 mb around 100 GeV, 0.12 at 10 GeV.
+    assert photon_cross_section(100.0) == pytest.approx(0.115, rel=0.01)
+    assert photon_cross_section(10.0) == pytest.approx(0.118, rel=0.03)
+
+
+def test_nucleons_of_the_ecal(setup):
+    lead, plastic = 22.5 * 11.35, 22.5 * 1.06
+    # Shadowing at high energies: 0.65 in lead, 0.8 in carbon (D. O. Caldwell et al., 1979).
+    expected = 6.022e23 * 1e-27 * (0.65 * lead + 0.81 * plastic)
+    assert nucleons_per_area(setup.ecal) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "centimetres"),
+    # T- + T+ in the lead of the ECAL for one electron of 100 GeV, with EGSnrc.
+    [(1.0, 1.122, 2.630), (5.012, 5.623, 0.5301), (19.95, 22.39, 0.1339), (44.67, 50.12, 0.0664),
+     (70.79, 79.43, 0.0606), (89.13, 100.0, 0.1986)],
+)  # fmt: skip
+def test_track_lengths_against_a_full_simulation(low, high, centimetres):
+    x, length = electron_tracks()
+    # 1.5 mm lead and 1.5 mm plastic in turn: lead has 0.987 of the radiation lengths of 5.61 mm.
+    mine = length[(100 * x > low) & (100 * x < high)].sum() * 0.987 * 0.5612
+    assert mine == pytest.approx(centimetres, rel=0.2)
+
+
+def test_rate_scales_and_follows_the_photons_track_length(setup):
+    """Approximation A: 0.572 (E0 / k - 1) radiation lengths of photons above k."""
+    energy = np.array([50.0, 100.0, 200.0])
+    rate = reactions_per_shower(setup.ecal, energy)
+    per_length = nucleons_per_area(setup.ecal) / 40.0 * 0.125
+    np.testing.assert_allclose(rate, per_length * 0.572 * (energy - 1), rtol=0.15)
+    assert reactions_per_shower(setup.ecal, np.array([0.5]))[0] == 0
+
+
+def test_energies_of_photons(rng):
+    photon = photon_energies(rng, np.full(50_000, 100.0))
+    assert 1.0 <= photon.min() < photon.max() < 100.0
+    # Nearly 1/k^2: half of them lie below 2 GeV, one in ten above 10.
+    assert np.median(photon) == pytest.approx(2.0, rel=0.1)
+    assert (photon > 10).mean() == pytest.approx(0.091, rel=0.2)
+
+
+def test_equivalent_photons_of_electrons():
+    # Twice the lepton's logarithm, (2 alpha / pi) ln(E / m) / y for soft ones, to leading order.
+    soft = equivalent_photons(np.array([1e-3]))[0] * 1e-3
+    leading = 2 / (137.036 * 2 * np.pi) * 2 * np.log(np.sqrt(0.6) / (0.511e-3 * 1e-3))
+    assert soft == pytest.approx(leading, rel=0.05)
+    assert (equivalent_photons(np.array([0.5, 0.9]), 5.0) == 0).all()
+
+
+def test_fragments_share_the_photon(rng):
+    energy = np.repeat([5.0, 100.0], 10_000)
+    reaction, kind, charge, taken = fragments(rng, energy)
+    np.testing.assert_allclose(np.bincount(reaction, weights=taken), 1.0)
+    number = np.bincount(reaction)
+    assert number.min() == 2
+    # Half of 7 charged at s = 188 GeV^2, and half as many neutral.
+    assert number[10_000:].mean() == pytest.approx(0.75 * 6.5, rel=0.15)
+    assert number[:10_000].mean() < number[10_000:].mean()
+    assert (kind == PHOTON).mean() == pytest.approx(0.26, abs=0.03)
+    pairs = number[reaction] == 2
+    assert kstest(taken[pairs & (energy[reaction] > 50)], "uniform").pvalue > 1e-3
+    assert abs(charge.mean()) < 0.03
+    assert (kind == PION).mean() > 0.5
+
+
+def test_leading_hadrons_of_muons(setup, rng):
+    """arXiv:2110.15111: 1e-6 per muon of 160 GeV give a hadron of 80 GeV or more in the ECAL.
+
+    With the chance to punch through two HCAL modules, 1e-6, that is its table I: 1e-12.
+    """
+    share = np.linspace(0.5, 0.999, 400)
+    flux = equivalent_photons(share, MUON_MASS) * photon_cross_section(160 * share)
+    rate = np.trapezoid(flux, share) * nucleons_per_area(setup.ecal)
+    photon = 160 * rng.choice(share, 100_000, p=flux / flux.sum())
+    reaction, kind, _, taken = fragments(rng, photon)
+    leading = (taken * photon[reaction] >= 80) & (kind != PHOTON)
+    assert 1e-7 < rate * leading.sum() / len(photon) < 1e-5
