@@ -20,11 +20,12 @@ def test_muons_leave_mips_in_every_module(events, dense, detector):
     hcal = dense(batch, "HCAL", detector.hcal, within=30).sum(axis=(2, 3))
     for module in range(3):
         core = hcal[(hcal[:, module] > 1) & (hcal[:, module] < 5), module]
-        assert len(core) > 0.95 * len(batch)
-        assert 2.2 < core.mean() < 2.55  # 2.3-2.5 GeV [arXiv:2110.15111]
+        # The rest radiated more than 2.6 GeV: 6 % of 100 GeV muons in 1.2 m of iron.
+        assert 0.91 < len(core) / len(batch) < 0.97
+        assert 2.3 < peak(core) < 2.6  # 2.3-2.5 GeV [arXiv:2110.15111]
         assert peak(core) < core.mean()
     ecal = dense(batch, "ECAL", detector.ecal).sum(axis=(1, 2, 3))
-    assert np.median(ecal) == pytest.approx(0.5, abs=0.05)
+    assert peak(ecal) == pytest.approx(0.5, abs=0.05)
     assert (hcal[:, 3] < 0.3).all()
 
 
@@ -40,8 +41,9 @@ def test_dimuons_are_two_mips(events, dense, detector):
     batch = events("dimuon", 2000)
     hcal = dense(batch, "HCAL", detector.hcal, within=30).sum(axis=(2, 3))
     inside = ((hcal[:, :3] > 4) & (hcal[:, :3] < 8)).all(axis=1)
-    # The analyses take 4-8 GeV in each of HCAL 0-2.
-    assert inside.mean() > 0.75
+    # The analyses take 4-8 GeV in each of HCAL 0-2. Both muons need some 7.5 GeV for that: of pairs
+    # with dN/dk as 1/k^2 above 20 GeV and any split alike, 1 - 15 GeV <1/k> = 0.55 have it.
+    assert 0.5 < inside.mean() < 0.7
     ends = dense(batch, "VETO", detector.veto)
     bars = np.sqrt(ends[:, 0::2] * ends[:, 1::2]).sum(axis=1)
     assert 1e3 * peak(bars) == pytest.approx(20, rel=0.12)
