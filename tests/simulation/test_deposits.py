@@ -56,7 +56,8 @@ def test_electrons_leave_hardly_anything_behind_the_ecal(events, dense, detector
     hcal = dense(batch, "HCAL", detector.hcal, within=30)
     # The module at zero degrees sees photons from before the magnets.
     hcal = hcal[:, :3].sum(axis=(1, 2, 3))
-    assert (hcal < 1).mean() > 0.995
+    # Photons of more than some GeV make hadrons in half a percent of the showers.
+    assert (hcal < 1).mean() > 0.99
     ends = dense(batch, "VETO", detector.veto)
     bars = np.sqrt(ends[:, 0::2] * ends[:, 1::2]).max(axis=1)
     assert (bars < 0.0076).mean() > 0.99
