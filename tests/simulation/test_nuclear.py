@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from na64reco.constants import MUON_MASS
+from na64reco.simulation.interactions import interacting_less
 from na64reco.simulation.nuclear import (
     electron_tracks,
     equivalent_photons,
@@ -89,12 +90,17 @@ def test_fragments_share_the_photon(rng):
 def test_leading_hadrons_of_muons(setup, rng):
     """arXiv:2110.15111: 1e-6 per muon of 160 GeV give a hadron of 80 GeV or more in the ECAL.
 
-    With the chance to punch through two HCAL modules, 1e-6, that is its table I: 1e-12.
+    With the chance that a neutral one passes two HCAL modules of 7.5 interaction lengths: table
+    I's 1e-12 for single-hadron punch-through.
     """
     share = np.linspace(0.5, 0.999, 400)
     flux = equivalent_photons(share, MUON_MASS) * photon_cross_section(160 * share)
     rate = np.trapezoid(flux, share) * nucleons_per_area(setup.ecal)
-    photon = 160 * rng.choice(share, 100_000, p=flux / flux.sum())
-    reaction, kind, _, taken = fragments(rng, photon)
+    photon = 160 * rng.choice(share, 200_000, p=flux / flux.sum())
+    reaction, kind, charge, taken = fragments(rng, photon)
     leading = (taken * photon[reaction] >= 80) & (kind != PHOTON)
     assert 1e-7 < rate * leading.sum() / len(photon) < 1e-5
+    passing = np.exp(-15 / interacting_less(setup.hcal.sampling)[kind])
+    neutral = leading & (charge == 0)
+    assert neutral.sum() > 100
+    assert 1e-13 < rate * passing[neutral].sum() / len(photon) < 1e-11
