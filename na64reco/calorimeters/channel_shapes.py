@@ -74,6 +74,10 @@ class ChannelShapes:
     """Pulses, shape (channels,)."""
     chi2: Array
     """Median per degree of freedom, with noise alone, shape (channels,); NaN without pulses."""
+    residual_times: Array
+    """Edges of bins of the time after the pulse, ns, shape (bins + 1,)."""
+    residuals: Array
+    """Mean of (sample - fit) / height in these, shape (channels, bins); NaN without samples."""
 
 
 def measure_channels(
@@ -116,6 +120,8 @@ def measure_channels(
     delay, delay_error = np.zeros(channels), np.full(channels, np.nan)
     error, chi2 = np.full(channels, np.nan), np.full(channels, np.nan)
     entries = np.zeros(channels, dtype=np.int64)
+    edges = model.start + np.arange(0.0, model.step * len(model.values), digitizer.interval / 2)
+    residuals = np.full((channels, len(edges) - 1), np.nan)
     for number, rows in enumerate(mine):
         if len(rows) < _FEW:
             continue
@@ -125,6 +131,9 @@ def measure_channels(
         delay[number] = np.median(late)
         delay_error[number] = 1.25 * late.std() / np.sqrt(len(late))
         error[number], chi2[number] = fit.shape_error, fit.chi2
+        samples = np.histogram(fit.at, edges, weights=fit.weight)[0]
+        total = np.histogram(fit.at, edges, weights=fit.weight * fit.residual)[0]
+        np.divide(total, samples, out=residuals[number], where=samples > 0)
     _shrink(delay, delay_error)
     # What the uncertainty of a coefficient amounts to; shape_error goes with the root of the shape.
     weight = (model.modes**2).sum(axis=1) / np.abs(model.values).sum()
@@ -142,6 +151,8 @@ def measure_channels(
         error,
         entries,
         chi2,
+        edges,
+        residuals,
     )
 
 
@@ -177,6 +188,11 @@ class _Fit:
     late: Array
     shape_error: float
     chi2: float
+    at: Array
+    """Time after the pulse of each sample, flat."""
+    residual: Array
+    """(sample - fit) / height of it."""
+    weight: Array
 
 
 def _modes(
@@ -322,6 +338,9 @@ def _fit(y: Array, noise: Array, expected: Array, clock: Array, model: _Model) -
         (time - expected)[keep],
         float(np.sqrt(max(beyond, 0.0) / scale)) if scale > 0 else 0.0,
         float(np.median(chi2[keep])),
+        (clock - time[keep, None]).ravel(),
+        residual[keep].ravel(),
+        np.repeat((height[keep] / noise[keep]) ** 2, y.shape[1]),
     )
 
 

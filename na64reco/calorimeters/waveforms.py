@@ -123,7 +123,8 @@ def fit_waveforms(
         Of each event: when the trigger was by the clock of the samples, master_time less its
         nominal value, ns; 0 by default.
     follow
-        Correct the pedestals by the first samples of each waveform, where these are quiet.
+        Correct the pedestals by the first samples of each waveform (half of the presamples: those
+        behind see the rise of the trigger's pulse), where these are quiet.
     name
         Of the collection, for messages.
 
@@ -183,7 +184,7 @@ def fit_waveforms(
         expected,
         cells.time_width.ravel() / digitizer.interval,
         late / np.float32(digitizer.interval),
-        digitizer.presamples - 1 if follow else 0,
+        digitizer.presamples // 2 if follow else 0,
         table,
         modes,
         coefficients,

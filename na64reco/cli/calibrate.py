@@ -114,8 +114,10 @@ def _quality(task: Task) -> Result:
 
 def _waveform(task: Task) -> Result:
     from na64reco.calibrate.waveform import calibrate_waveform
+    from na64reco.report.waveform_calibration import draw_waveforms
 
-    return calibrate_waveform(task)
+    result = calibrate_waveform(task)
+    return replace(result, pictures=draw_waveforms(result.detail))
 
 
 # An entry imports what it needs when it runs. Pictures: `replace(result, pictures=draw_NAME(...))`.

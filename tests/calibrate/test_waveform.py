@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,8 @@ from na64reco.calibration import load_conditions
 from na64reco.errors import DataError, OutputExistsError, SetupError
 from na64reco.events import EventBatch, EventWriter, Hits, open_events
 from na64reco.reconstruction import reconstruct_columns
+from na64reco.report.waveform_calibration import draw_waveforms
+from na64reco.resources import shipped_folder
 from na64reco.setup import load_setup
 
 from ..calorimeters.toy_pulses import NOISE, PEDESTALS, TIMES, pulse
@@ -94,6 +97,19 @@ def test_pedestals_noise_and_pulse_are_those_of_the_toy(setup, found):
     assert result.summary["SRD"]["channels_without_samples"] == 0
 
 
+def test_the_picture_shows_every_detector(found):
+    _, result = found
+    figure = draw_waveforms(result.detail)["waveform"]
+    (top, middle, bottom) = figure.axes
+    assert top.get_title().startswith("SRD: 2400 pulses")
+    assert "own pulses" in top.texts[0].get_text()
+    # The mean pulse and those of three channels; zero and three differences; three residuals
+    assert [len(ax.lines) for ax in (top, middle, bottom)] == [4, 4, 4]
+    for line in bottom.lines[:3]:
+        left = np.asarray(line.get_ydata(), dtype=float)
+        assert np.nanmax(abs(left)) < 0.5  # per cent
+
+
 def test_a_run_with_it_finds_the_energies(setup, made, found):
     task, _ = found
     columns = [f"srd.module{i}" for i in range(3)]
@@ -120,6 +136,18 @@ def test_the_folder_is_whole_and_not_overwritten(setup, made, found):
     assert {p.name for p in result.written} >= {"srd.txt", "ecal.txt", "quality.txt"}
     with pytest.raises(OutputExistsError, match=r"waveform\.txt exists already"):
         calibrate_waveform(Task(setup=setup, files=(str(made.path),), out=task.out))
+
+
+def test_drift_is_carried_over_and_few_pulses_make_one_shape(setup, tmp_path):
+    few = write(tmp_path / "few.root", setup, events=250)
+    start = shutil.copytree(shipped_folder("calib") / setup.name, tmp_path / "start")
+    drift = "columns=detector,run,spills,time,factor\nSRD 6100 * * 1.25\n"
+    (start / "drift.txt").write_text(drift)
+    task = Task(setup=setup, files=(str(few.path),), calib=start, out=tmp_path / "new")
+    result = calibrate_waveform(task)
+    assert result.summary["SRD"]["modes"] == 0
+    assert "drift.txt" in {p.name for p in result.written}
+    assert (task.out / "drift.txt").read_text() == drift
 
 
 def test_files_without_samples(setup, tmp_path):
