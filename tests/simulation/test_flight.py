@@ -99,3 +99,15 @@ def test_positions_of_decays_are_exponential(setup, rng):
     whole = (line.elements[0, 0] - setup.beam.z) / 16_775
     assert len(path) > 500
     assert kstest(path, lambda t: -np.expm1(-t) / -np.expm1(-whole)).pvalue > 1e-3
+
+
+def test_energy_is_missing_where_kaons_decay_to_muons(events, dense, detector, setup):
+    """Between P(K -> mu nu) and P(K decays); kaons that do not decay leave nearly everything."""
+    rows = 8000
+    batch = events("kaon", rows, trigger="none")
+    seen = dense(batch, "ECAL", detector.ecal).sum(axis=(1, 2, 3))
+    seen += dense(batch, "HCAL", detector.hcal, within=30).sum(axis=(1, 2, 3))
+    decays = -np.expm1(-(setup.ecal.z - setup.beam.z) / 751.7e3)
+    error = np.sqrt(decays / rows)
+    little = (seen < 20).mean()
+    assert 0.6356 * decays - 3 * error < little < decays + 3 * error
