@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from na64reco.cascade import Stack, simulate_cascade
+from na64reco.cascade.shower import Cells
 from na64reco.cascade.track_length import track_lengths
 from na64reco.errors import SetupError
 
@@ -70,6 +71,24 @@ def test_track_lengths_are_those_of_egsnrc(tmp_path: Path) -> None:
             error = np.sqrt(np.sum(((lengths.error[0, sign] * widths)[inside]) ** 2))
             assert error / found < 0.03
             assert found == pytest.approx(reference, rel=0.05)
+
+
+def test_energy_in_the_cells_is_that_of_egsnrc() -> None:
+    # EGSnrc v2025a-3, 300 electrons of 10 GeV at the centre of cell (3, 3), followed to 0.1 MeV.
+    section = np.repeat((np.arange(150) >= 16).astype(np.int64), 2)
+    cells = Cells(section, np.tile([False, True], 150), 3.82, 6, 6)
+    n = 60
+    result = simulate_cascade(
+        ECAL, 10.0, n, cut=0.001, seed=2, lpm=False, points=np.full((n, 2), 1.91), cells=cells
+    )
+    both = result.cells.sum(axis=1)
+    total = both.sum(axis=(1, 2))
+    first = result.cells[:, 0].sum(axis=(1, 2)) / total
+    assert total.mean() / 10 == pytest.approx(0.10297, rel=0.01)
+    assert first.mean() == pytest.approx(0.1661, abs=3 * first.std() / np.sqrt(n))
+    assert (both[:, 2:5, 2:5].sum(axis=(1, 2)) / total).mean() == pytest.approx(0.9733, abs=0.01)
+    assert (both[:, 3, 3] / total).mean() == pytest.approx(0.8369, rel=0.035)
+    assert total.std() / total.mean() == pytest.approx(0.0258, rel=3 / np.sqrt(2 * n))
 
 
 def test_photons_and_electrons_have_the_tracks_of_approximation_a(tmp_path: Path) -> None:
