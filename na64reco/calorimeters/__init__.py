@@ -10,6 +10,7 @@ from na64reco.calorimeters.profile import PROFILE_NAMES, ShowerProfile
 from na64reco.calorimeters.pulse_errors import energy_errors, pulse_energies
 from na64reco.calorimeters.shape import shape_statistic, shower_chi2
 from na64reco.calorimeters.shares import expected_shares
+from na64reco.calorimeters.vhcal import reconstruct_vhcal
 from na64reco.calorimeters.waveforms import OUTSIDE, fit_waveforms, pulses_from_waveforms
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "pulses_from_waveforms",
     "reconstruct_ecal",
     "reconstruct_hcal",
+    "reconstruct_vhcal",
     "shape_statistic",
     "shower_chi2",
     "shower_position",

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from na64reco.events import Hits
     from na64reco.setup import Calorimeter, Setup
 
-__all__ = ["beam_modules", "reconstruct_hcal"]
+__all__ = ["MIP_EDGES", "beam_modules", "reconstruct_hcal"]
 
+MIP_EDGES: Final = (0.5, 1.67, 3.33)
+"""Energy of a module in minimum-ionising particles: below it is none, one, two; above, more. Two
+are 4 to 8 GeV in public NA64 analyses of dimuons, at 2.4 GeV each."""
+
+_MOST_MUONS: Final = 2
 _SUMS: Final = ("hcal.energy", "hcal.energy_out", "hcal.ratio", "hcal.zero_degree")
 
 
@@ -62,9 +67,19 @@ def reconstruct_hcal(
     _reconstruct(arrays, hcal.shape, constants, along, ix * hcal.ny + iy, values)
     columns = {f"hcal.module{i}": values[i] for i in range(modules)}
     columns |= dict(zip(_SUMS, values[modules:], strict=True))
+    mips = np.searchsorted(MIP_EDGES, values[:modules] / hcal.mip, side="right").astype(np.int16)
+    columns |= {f"hcal.mips{i}": mips[i] for i in range(modules)}
+    columns["hcal.muons"] = _muons(mips[along])
     if along.all():
         del columns["hcal.zero_degree"]
     return columns
+
+
+def _muons(mips: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The one number of minimum-ionising particles, 1 or 2, that all modules show; else 0."""
+    first = mips[0]
+    alike = (mips == first).all(axis=0) & (first <= _MOST_MUONS)
+    return np.where(alike, first, 0).astype(np.int16)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -39,6 +39,7 @@ def _n(meaning: str) -> Column:
 
 
 _COUNTER: Final = "in-time energy in the counter"
+_MIPS: Final = "minimum-ionising particles in the module: 0, 1, 2 or 3 for more"
 
 COLUMNS: Final[dict[str, Column]] = {
     # the event
@@ -122,8 +123,18 @@ COLUMNS: Final[dict[str, Column]] = {
     "hcal.module1": _f("GeV", "in-time energy in module 1"),
     "hcal.module2": _f("GeV", "in-time energy in module 2"),
     "hcal.module3": _f("GeV", "in-time energy in module 3"),
+    "hcal.mips0": _n(_MIPS),
+    "hcal.mips1": _n(_MIPS),
+    "hcal.mips2": _n(_MIPS),
+    "hcal.mips3": _n(_MIPS),
+    "hcal.muons": _n("muons: 1 or 2 where all modules along the beam agree on it, else 0"),
     "hcal.zero_degree": _f("GeV", "in-time energy in the zero-degree module (module3)"),
     "hcal.ratio": _f("", "transverse R = (E - E_central)/E, modules along the beam; 0 if E=0"),
+    # veto hadronic calorimeter
+    "vhcal.energy": _f("GeV", "in-time energy in all cells"),
+    "vhcal.energy_out": _f("GeV", "out-of-time energy in all cells"),
+    "vhcal.cell": _f("GeV", "largest in-time energy of a cell"),
+    "vhcal.cells": _n("cells with in-time energy above threshold"),
     # veto
     "veto.energy": _f("GeV", "largest in-time bar energy"),
     "veto.energy_out": _f("GeV", "largest out-of-time bar energy"),

@@ -10,7 +10,12 @@ import awkward as ak
 import numpy as np
 
 from na64reco.calibration import DRIFT_FILE, load_conditions
-from na64reco.calorimeters import beam_modules, reconstruct_ecal, reconstruct_hcal
+from na64reco.calorimeters import (
+    beam_modules,
+    reconstruct_ecal,
+    reconstruct_hcal,
+    reconstruct_vhcal,
+)
 from na64reco.calorimeters.cells import apply_drift
 from na64reco.counters import reconstruct_counters, reconstruct_srd, reconstruct_veto
 from na64reco.errors import FileFormatError, SelectionError, SetupError, did_you_mean
@@ -47,6 +52,7 @@ _FIELDS: Final = {
     "SRD": ("ix", "amplitude", "time"),
     "ECAL": ("section", *_CELL),
     "HCAL": ("module", *_CELL),
+    "VHCAL": _CELL,
     "VETO": ("ix", "amplitude", "time"),
     "MM": _STRIP,
     "GEM": _STRIP,
@@ -60,6 +66,7 @@ _COLLECTION: Final = {
     "ecal": "ECAL",
     "prs": "ECAL",
     "hcal": "HCAL",
+    "vhcal": "VHCAL",
     "veto": "VETO",
     "mm": "MM",
     "gem": "GEM",
@@ -167,7 +174,7 @@ def nested(flat: Columns, *, length: int) -> ak.Array:
 
 def available_columns(setup: Setup) -> tuple[str, ...]:
     """Columns for which the setup has detectors, truth included."""
-    none = set(columns_of_group("counters", "srd", "veto", "hcal", "mm", "gem", "straw"))
+    none = set(columns_of_group("counters", "srd", "veto", "hcal", "vhcal", "mm", "gem", "straw"))
     some = {f"counters.{name.lower()}" for name in setup.counters}
     some |= {"counters.beam", "counters.veto"}
     if setup.srd is not None:
@@ -176,9 +183,12 @@ def available_columns(setup: Setup) -> tuple[str, ...]:
     if setup.veto is not None:
         some |= {"veto.energy", "veto.energy_out"}
         some |= {f"veto.bar{i}" for i in range(setup.veto.bars)}
-    some |= {"hcal.energy", "hcal.energy_out", "hcal.ratio"}
+    some |= {"hcal.energy", "hcal.energy_out", "hcal.ratio", "hcal.muons"}
     some |= {n for n in ERROR_COLUMNS if group_of(n) == "hcal"}
-    some |= {f"hcal.module{i}" for i in range(len(setup.hcal.sections))}
+    for column in ("module", "mips"):
+        some |= {f"hcal.{column}{i}" for i in range(len(setup.hcal.sections))}
+    if setup.vhcal is not None:
+        some |= set(columns_of_group("vhcal"))
     if not beam_modules(setup.hcal).all():
         some.add("hcal.zero_degree")
     for group, technology in _TECHNOLOGY.items():
@@ -368,6 +378,8 @@ def _detectors(
         )
     if "hcal" in groups:
         found |= reconstruct_hcal(hits["HCAL"], setup, conditions)
+    if "vhcal" in groups:
+        found |= reconstruct_vhcal(hits["VHCAL"], setup, conditions)
     if "veto" in groups:
         found |= reconstruct_veto(hits["VETO"], setup, conditions)
     return {name: found[name] for name in wanted}
