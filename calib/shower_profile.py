@@ -17,8 +17,8 @@ from na64reco.calibrate.profile import join_samples, read_showers
 from na64reco.calibrate.profile_fit import fit_profile
 from na64reco.calorimeters import ShowerProfile
 from na64reco.resources import shipped_folder
-from na64reco.setup import Setup, load_setup
-from na64reco.simulation import write_simulation
+from na64reco.setup import load_setup
+from na64reco.simulation import at_momentum, write_simulation
 
 HERE = Path(__file__).resolve().parent
 START = HERE.parent / "tests" / "calorimeters" / "data" / "egsnrc_profile.txt"
@@ -37,14 +37,6 @@ HEADER = """\
 # Not fitted: track_error, shower_error (mm), calibration_error, noise and lone (GeV), share_late:
 # EGSnrc showers of electrons and photons in the same calorimeter, and the errors of the constants.
 """
-
-
-def at_momentum(setup: Setup, momentum: float) -> Setup:
-    """The beam and the magnets with it, as a beam line does."""
-    share = momentum / setup.beam.momentum
-    magnets = {k: m.model_copy(update={"field": m.field * share}) for k, m in setup.magnets.items()}
-    beam = setup.beam.model_copy(update={"momentum": momentum})
-    return setup.model_copy(update={"beam": beam, "magnets": magnets})
 
 
 def main() -> None:
