@@ -9,24 +9,24 @@ Particle Data Group 2024 review, "Passage of particles through matter" (ch. 34),
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from na64reco.constants import ELECTRON_MASS, MUON_MASS
 from na64reco.errors import DataError, did_you_mean
+from na64reco.materials import MATERIALS
 from na64reco.tracking.field import (
     SYNCHROTRON_CRITICAL,
     SYNCHROTRON_LOSS,
     SYNCHROTRON_SQUARE,
 )
 
+if TYPE_CHECKING:
+    from na64reco.materials import Material
+
 __all__ = [
-    "SUBSTANCES",
     "Loss",
-    "Substance",
     "bethe",
     "bremsstrahlung",
-    "density_effect",
     "electron_ionisation",
     "ionisation",
     "landau_width",
@@ -40,49 +40,6 @@ _K: Final = 0.307075e-3
 """4 pi N_A r_e^2 m_e c^2, GeV cm^2 / mol; table 34.1."""
 _FWHM: Final = 2 * math.sqrt(2 * math.log(2))
 _MASSES: Final = {"electron": ELECTRON_MASS, "positron": ELECTRON_MASS, "muon": MUON_MASS}
-
-
-@dataclass(frozen=True)
-class Substance:
-    """Atomic and nuclear properties (https://pdg.lbl.gov/AtomicNuclearProperties)."""
-
-    z_over_a: float
-    """mol/g."""
-    density: float
-    """g/cm^3."""
-    excitation: float
-    """Mean excitation energy, GeV."""
-    radiation_length: float
-    """g/cm^2."""
-    sternheimer: tuple[float, float, float, float, float, float]
-    """C-bar, x0, x1, a, k, delta0 of R. M. Sternheimer, M. J. Berger, S. M. Seltzer, Atomic Data
-    and Nuclear Data Tables 30 (1984) 261."""
-
-
-SUBSTANCES: Final = {
-    "air": Substance(
-        0.49919, 1.205e-3, 85.7e-9, 36.62, (10.5961, 1.7418, 4.2759, 0.10914, 3.3994, 0.0)
-    ),
-    "mylar": Substance(
-        0.52037, 1.400, 78.7e-9, 39.95, (3.3262, 0.1562, 2.6507, 0.12679, 3.3076, 0.0)
-    ),
-    "polystyrene": Substance(
-        0.53768, 1.060, 68.7e-9, 43.79, (3.2999, 0.1647, 2.5031, 0.16454, 3.2224, 0.0)
-    ),
-    "silicon": Substance(
-        0.49848, 2.329, 173.0e-9, 21.82, (4.4355, 0.2015, 2.8716, 0.14921, 3.2546, 0.14)
-    ),
-    "iron": Substance(
-        0.46557, 7.874, 286.0e-9, 13.84, (4.2911, -0.0012, 3.1531, 0.14680, 2.9632, 0.12)
-    ),
-    "copper": Substance(
-        0.45636, 8.960, 322.0e-9, 12.86, (4.4190, -0.0254, 3.2792, 0.14339, 2.9044, 0.08)
-    ),
-    "lead": Substance(
-        0.39575, 11.350, 823.0e-9, 6.37, (6.2018, 0.3776, 3.8073, 0.09359, 3.1608, 0.14)
-    ),
-}
-"""By name."""
 
 
 class Loss(NamedTuple):
@@ -99,41 +56,35 @@ def max_transfer(beta_gamma: float, mass: float) -> float:
     return 2 * ELECTRON_MASS * beta_gamma**2 / (1 + 2 * gamma * ratio + ratio**2)
 
 
-def density_effect(beta_gamma: float, substance: Substance) -> float:
-    """delta of eq. 34.7."""
-    c, x0, x1, a, k, delta0 = substance.sternheimer
-    x = math.log10(beta_gamma)
-    if x >= x1:
-        return 2 * math.log(10) * x - c
-    if x >= x0:
-        return float(2 * math.log(10) * x - c + a * (x1 - x) ** k)
-    return float(delta0 * 10 ** (2 * (x - x0)))
+def _excitation(substance: Material) -> float:
+    """Mean excitation energy, GeV."""
+    return substance.excitation * 1e-9
 
 
-def bethe(beta_gamma: float, mass: float, substance: Substance) -> float:
+def bethe(beta_gamma: float, mass: float, substance: Material) -> float:
     """Mean ionisation loss, GeV cm^2/g, of a particle of unit charge; eq. 34.5."""
     beta2 = beta_gamma**2 / (1 + beta_gamma**2)
     twice = 2 * ELECTRON_MASS * beta_gamma**2
-    logarithm = math.log(twice * max_transfer(beta_gamma, mass) / substance.excitation**2)
-    bracket = 0.5 * logarithm - beta2 - density_effect(beta_gamma, substance) / 2
+    logarithm = math.log(twice * max_transfer(beta_gamma, mass) / _excitation(substance) ** 2)
+    bracket = 0.5 * logarithm - beta2 - substance.density_effect(beta_gamma) / 2
     return _K * substance.z_over_a / beta2 * bracket
 
 
-def landau_width(beta_gamma: float, depth: float, substance: Substance) -> float:
+def landau_width(beta_gamma: float, depth: float, substance: Material) -> float:
     """xi of Landau's distribution, GeV, behind ``depth`` g/cm^2; the full width is 4 xi; 34.2.9."""
     return _K / 2 * substance.z_over_a * depth * (1 + beta_gamma**2) / beta_gamma**2
 
 
-def most_probable_loss(beta_gamma: float, depth: float, substance: Substance) -> float:
+def most_probable_loss(beta_gamma: float, depth: float, substance: Material) -> float:
     """Most probable ionisation loss, GeV, behind ``depth`` g/cm^2; eq. 34.12."""
     beta2 = beta_gamma**2 / (1 + beta_gamma**2)
     xi = landau_width(beta_gamma, depth, substance)
-    first = math.log(2 * ELECTRON_MASS * beta_gamma**2 / substance.excitation)
-    second = math.log(xi / substance.excitation)
-    return xi * (first + second + 0.200 - beta2 - density_effect(beta_gamma, substance))
+    first = math.log(2 * ELECTRON_MASS * beta_gamma**2 / _excitation(substance))
+    second = math.log(xi / _excitation(substance))
+    return xi * (first + second + 0.200 - beta2 - substance.density_effect(beta_gamma))
 
 
-def ionisation(momentum: float, mass: float, depth: float, substance: Substance) -> Loss:
+def ionisation(momentum: float, mass: float, depth: float, substance: Material) -> Loss:
     """Energy lost to ionisation, GeV, in ``depth`` g/cm^2.
 
     sigma is that of the Gaussian as wide at half maximum as Landau's distribution, 4 xi: what the
@@ -167,14 +118,14 @@ def bremsstrahlung(thickness: float) -> Loss:
     return Loss(mean, math.sqrt(max(0.0, 3 ** (-thickness / math.log(2)) - mean * mean)))
 
 
-def electron_ionisation(momentum: float, substance: Substance) -> float:
+def electron_ionisation(momentum: float, substance: Material) -> float:
     """Mean loss of an electron to collisions (Moller scattering), GeV cm^2/g; eq. 34.24."""
     beta_gamma = momentum / ELECTRON_MASS
     gamma = math.sqrt(1 + beta_gamma**2)
     beta2 = (beta_gamma / gamma) ** 2
-    argument = ELECTRON_MASS**2 * beta_gamma**2 * (gamma - 1) / (2 * substance.excitation**2)
+    argument = ELECTRON_MASS**2 * beta_gamma**2 * (gamma - 1) / (2 * _excitation(substance) ** 2)
     bracket = math.log(argument) + 1 - beta2 - (2 * gamma - 1) / gamma**2 * math.log(2)
-    bracket += ((gamma - 1) / gamma) ** 2 / 8 - density_effect(beta_gamma, substance)
+    bracket += ((gamma - 1) / gamma) ** 2 / 8 - substance.density_effect(beta_gamma)
     return _K / 2 * substance.z_over_a / beta2 * bracket
 
 
@@ -192,13 +143,13 @@ def layer_loss(
     DataError
         Where the particle or the substance is unknown.
     """
-    if substance not in SUBSTANCES:
-        msg = f"no properties of {substance!r} are known. {did_you_mean(substance, SUBSTANCES)}"
+    if substance not in MATERIALS:
+        msg = f"no properties of {substance!r} are known. {did_you_mean(substance, MATERIALS)}"
         raise DataError(msg)
     if particle not in _MASSES:
         msg = f"no energy loss of {particle!r} is known. {did_you_mean(particle, _MASSES)}"
         raise DataError(msg)
-    of = SUBSTANCES[substance]
+    of = MATERIALS[substance]
     depth = thickness * of.radiation_length
     lost = ionisation(momentum, _MASSES[particle], depth, of)
     if particle == "muon":
