@@ -83,6 +83,48 @@ def test_all_detectors_read_back_as_written(folder: Path) -> None:
             np.testing.assert_array_equal(getattr(found[name], field), getattr(values, field))
 
 
+def test_pulses_of_channels_by_hand(folder: Path) -> None:
+    (folder / WAVEFORM_FILE).write_text(
+        f"{PULSE}mode1.SRD=0,0.1,0,0.2,0.1,0\nmode2.SRD=0,0,0,0,0.1,0\n"
+        f"{HEAD.strip()},delay,coefficients,shape_error\n"
+        "SRD 0 0 0 50 52 1.5 0.25 0.5,-0.1 0.002\n"
+        "SRD 0 1 0 51 53 1.25 -0.5 0.3 -1\n"
+        "SRD 0 2 0 52 54 1 0 - -1\n"
+    )
+    srd = load_conditions(SETUP, 6100, folder=folder).waveform["SRD"]
+    assert srd.modes is not None
+    assert srd.coefficients is not None
+    assert srd.delay is not None
+    assert srd.modes.tolist() == [[0, 0.1, 0, 0.2, 0.1, 0], [0, 0, 0, 0, 0.1, 0]]
+    assert srd.coefficients.tolist() == [[0.5, 0.3, 0], [-0.1, 0, 0]]
+    assert srd.delay.tolist() == [0.25, -0.5, 0]
+    assert np.asarray(srd.shape_error).tolist() == [0.002, 0.001, 0.001]
+
+
+def test_pulses_of_channels_read_back_as_written(folder: Path) -> None:
+    rng = np.random.default_rng(4)
+    made = WaveformConditions(
+        rng.uniform(40, 60, (2, 3)).round(3),
+        rng.uniform(1, 2, 3).round(3),
+        4095.0,
+        -7.5,
+        1.25,
+        rng.uniform(0, 1, 40).round(4),
+        shape_error=np.array([0.001, 0.002, 0.003]),
+        modes=rng.normal(0, 0.1, (2, 40)).round(4),
+        coefficients=rng.normal(0, 0.1, (2, 3)).round(4),
+        delay=rng.normal(0, 0.2, 3).round(3),
+    )
+    errors = {"SRD": (np.full((2, 3), 0.01), np.array([500, 40, 0]))}
+    block = waveform_block(SETUP, {"SRD": made}, runs=SETUP.runs, errors=errors)
+    write_sdc(folder / WAVEFORM_FILE, [block], waveform_format(SETUP))
+    found = load_conditions(SETUP, 6100, folder=folder).waveform["SRD"]
+    for field in ("pedestal", "noise", "pulse", "shape_error", "modes", "coefficients", "delay"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(made, field))
+    row = (folder / WAVEFORM_FILE).read_text().splitlines()[-3].split()
+    assert row[-2:] == ["0.01,0.01", "500"]
+
+
 def test_detectors_that_the_setup_lacks_are_passed_over(folder: Path) -> None:
     (folder / WAVEFORM_FILE).write_text(f"{PULSE}{HEAD}{ROWS}")
     bare = SETUP.model_copy(update={"srd": None})
@@ -98,6 +140,17 @@ def test_detectors_that_the_setup_lacks_are_passed_over(folder: Path) -> None:
         (f"{HEAD}{ROWS}", r"but no pulse\.SRD, start\.SRD, step\.SRD"),
         (f"{PULSE.replace('0.5', 'x', 1)}{HEAD}{ROWS}", r"`pulse\.SRD` is no list of numbers"),
         (f"{PULSE.replace('0.5', 'nan', 1)}{HEAD}{ROWS}", r"`pulse\.SRD` has a value that is not"),
+        (
+            f"{PULSE}{HEAD.strip()},coefficients\n{ROWS.replace('1.5', '1.5 0.1')}".replace(
+                "1.25\n", "1.25 -\n"
+            ).replace(" 1\n", " 1 -\n"),
+            r"has coefficients, but no `mode1\.SRD` that they belong to",
+        ),
+        (
+            f"{PULSE}mode1.SRD=0,1\n{HEAD.strip()},coefficients\n"
+            "SRD 0 0 0 50 52 1.5 0.1\nSRD 0 1 0 51 53 1 -\nSRD 0 2 0 52 54 1 -\n",
+            r"`mode1\.SRD` has 2 values, but `pulse\.SRD` 6",
+        ),
         (f"pulse.HCLA=1\n{PULSE}{HEAD}{ROWS}", r"no key 'pulse\.HCLA'.*'pulse\.HCAL'"),
     ],
 )
