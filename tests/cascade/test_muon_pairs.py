@@ -87,7 +87,7 @@ def test_angles_are_some_masses_over_energies_and_momenta_balance() -> None:
 def test_yields_per_beam_particle(tmp_path: Path) -> None:
     # Electrons, approximation A: the integral of 0.572 E X0 / k^2 n sigma dk over 10 to 40 GeV, with
     # Burkhardt's fit and 6.37 g/cm^2.
-    lengths = track_lengths(SANDWICH, 100.0, lowest=1.0, showers=400, cache=tmp_path)
+    lengths = track_lengths(SANDWICH, 100.0, lowest=1.0, showers=250, cache=tmp_path)
     pairs = muon_pair_yield(lengths, DENSITIES)
     k = np.geomspace(10.0, 40.0, 300)
     sigma = np.array([parametrised(float(value), 82, 207.2) for value in k])
@@ -98,6 +98,6 @@ def test_yields_per_beam_particle(tmp_path: Path) -> None:
     assert whole.sum() == pytest.approx(2.5e-5, rel=0.1)
     # Muons of 160 GeV: some 1e-7 (arXiv:2110.15111, sect. V).
     lengths = track_lengths(
-        SANDWICH, 160.0, particle="muon", lowest=1.0, showers=1500, cache=tmp_path
+        SANDWICH, 160.0, particle="muon", lowest=1.0, showers=600, cache=tmp_path
     )
     assert 3e-8 < muon_pair_yield(lengths, DENSITIES, above=10.0).sum() < 3e-7

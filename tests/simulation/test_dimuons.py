@@ -26,7 +26,7 @@ def cascade():
     )
     edges = np.array([20.0, 30, 40, 50, 60, 70, 80, 90, 100.0001])
     return simulate_cascade(
-        Stack(layers), 100.0, 8000, cut=20.0, production_cut=0.05, edges=edges, seed=5
+        Stack(layers), 100.0, 5000, cut=20.0, production_cut=0.05, edges=edges, seed=5
     )
 
 
