@@ -23,7 +23,7 @@ __all__ = ["FAST", "MAX_PULSES", "Room", "fit_one", "fit_together", "make_room",
 
 Array = NDArray[np.float64]
 
-MAX_PULSES: Final = 3
+MAX_PULSES: Final = 4
 """Pulses that are told apart in one waveform."""
 
 _STEP: Final = 0.8

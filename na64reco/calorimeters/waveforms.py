@@ -170,7 +170,7 @@ def fit_waveforms(
         late = np.repeat(np.asarray(trigger, dtype=np.float32), hits.counts)
     counts, state = np.empty(number, dtype=np.uint8), np.empty(number, dtype=np.uint8)
     begin = np.empty(number, dtype=np.int64)
-    # Not touched memory is not used: most channels have one pulse.
+    # Memory that is not touched is not used: most channels have one pulse.
     values = np.empty((MAX_PULSES * number, 5), dtype=np.float32)
     flags = np.empty(MAX_PULSES * number, dtype=np.uint8)
     pulses = _fit_channels(
