@@ -207,8 +207,8 @@ def _more(
 ) -> tuple[int, float]:  # pragma: no cover - compiled
     """Add pulses as long as each lowers chi2 by enough.
 
-    There are MAX_PULSES at most. A first one whose maximum is outside the window is fitted again with
-    its position held.
+    There are MAX_PULSES at most. A first one whose maximum is outside the window is fitted again
+    with its position held.
     """
     length = len(y)
     residual = np.empty(length)
