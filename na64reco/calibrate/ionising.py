@@ -33,10 +33,12 @@ __all__ = [
 ]
 
 _COUNTER_IDS: Final = 16
+_CALORIMETER: Final = 3
+"""Dimensions of a calorimeter with several sections."""
 _IN_TIME: Final = 3.0
 """Half of the time window in resolutions."""
 SHAPE: Final = 0.01
-"""How well the place of the peak, or the mean, is known for a tail whose shape is not (see
+"""How well the place of the peak is known for a tail whose shape is not (see
 `na64reco.calibrate.mip`), relative; a part of the error of every scale."""
 _SINGLE: Final = 0.3
 """A cell of a calorimeter counts where no other one of its section has more than this of a MIP."""
@@ -55,9 +57,7 @@ class Channels:
     keys: dict[tuple[Value, ...], Index]
     """Key of a row in the conditions file -> index."""
     mip: dict[tuple[Value, ...], float]
-    """By key: what a minimum-ionising particle gives, GeV."""
-    by_mean: bool
-    """Whether that is the mean (calorimeters) or the most probable energy (scintillators)."""
+    """By key: most probable energy of a minimum-ionising particle, GeV."""
 
     @property
     def file(self) -> str:
@@ -110,15 +110,15 @@ def channels_of(setup: Setup, name: str) -> Channels:
             if name == "vhcal":
                 keys = {key: index[1:] for key, index in keys.items()}
             mip = dict.fromkeys(keys, part.mip)
-            return Channels(name, name.upper(), axes, shape, keys, mip, by_mean=True)
+            return Channels(name, name.upper(), axes, shape, keys, mip)
     elif name == "veto" and setup.veto is not None:
         keys = {(i,): (i,) for i in range(2 * setup.veto.bars)}
         mip = dict.fromkeys(keys, setup.veto.mip)
-        return Channels(name, "VETO", ("ix",), (len(keys),), keys, mip, by_mean=False)
+        return Channels(name, "VETO", ("ix",), (len(keys),), keys, mip)
     elif name == "counters":
         keys = {(counter,): (c.id,) for counter, c in setup.counters.items()}
         mip = {(counter,): c.mip for counter, c in setup.counters.items()}
-        return Channels(name, "Counter", ("id",), (_COUNTER_IDS,), keys, mip, by_mean=False)
+        return Channels(name, "Counter", ("id",), (_COUNTER_IDS,), keys, mip)
     msg = f"The setup {setup.name} has no {name} to calibrate."
     raise SetupError(msg)
 
@@ -242,7 +242,7 @@ def _signals(
     place, inverse = np.unique(pulses.event[good] * size + channel[good], return_inverse=True)
     sums = np.bincount(inverse, pulses.amplitude[good], len(place))
     number = place % size
-    if channels.by_mean and len(channels.shape) == 3:
+    if len(channels.shape) == _CALORIMETER:
         # A particle alone in its module: no shower that began before.
         cells = channels.shape[1] * channels.shape[2]
         energy = sums * start.scale.ravel()[number]
@@ -261,10 +261,8 @@ def _signals(
 def _scale(found: MipCalibration, key: tuple[Value, ...]) -> tuple[float, float]:
     """GeV per count and its error: statistical, and that of the shape."""
     fit, energy = found.fits[key], found.channels.mip[key]
-    place, error = fit.most_probable, fit.most_probable_error
-    if found.channels.by_mean:
-        place, error = fit.mean, fit.mean_error
-    return energy / place, energy / place * float(np.hypot(error / place, SHAPE))
+    scale = energy / fit.most_probable
+    return scale, scale * float(np.hypot(fit.most_probable_error / fit.most_probable, SHAPE))
 
 
 def _rows(found: MipCalibration) -> Rows:
@@ -321,12 +319,11 @@ def _table(found: MipCalibration, runs: str) -> Table:
         )
     columns = ("channel", "peak", "mean", "scale, MeV/count", "+-, %", "change, %", "chi2/ndf")
     without = len(found.channels.keys) - len(found.fits)
-    kind = "mean" if found.channels.by_mean else "peak"
     return Table(
         f"{found.channels.name}, runs {runs}",
         (*columns, "events"),
         rows,
-        f"The {kind} is set to the setup's `mip`. {without} channels without a peak keep theirs.",
+        f"The peak is set to the setup's `mip`. {without} channels without a peak keep theirs.",
     )
 
 

@@ -177,7 +177,7 @@ class Calorimeter(Part):
     hole: tuple[tuple[int, int], ...] = ()
     """Cells that do not exist."""
     mip: Positive
-    """Mean energy (electromagnetic scale) of a minimum-ionising particle in the whole
+    """Most probable energy (electromagnetic scale) of a minimum-ionising particle in the whole
     calorimeter (ECAL) or in one section (HCAL, VHCAL), GeV."""
     stochastic: NonNegative
     """Resolution a / sqrt(E / GeV)."""
