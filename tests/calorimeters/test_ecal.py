@@ -8,6 +8,7 @@ import pytest
 
 from na64reco.calorimeters import reconstruct_ecal
 from na64reco.reconstruction import COLUMNS, columns_of_group
+from na64reco.reconstruction.samples import ERROR_COLUMNS
 
 from .conftest import dense_hits, flat_conditions, make_hits
 
