@@ -97,7 +97,7 @@ def make_muon_tables(stack: Stack, *, cut: float, most: float) -> MuonTables:
     lengths = np.empty(len(materials))
     for m, layer in enumerate(materials):
         material = layer.material
-        density = material.density if layer.density is None else layer.density
+        density = layer.rho
         lengths[m] = material.radiation_length / density
         for i, energy in enumerate(grid):
             soft = restricted_ionisation(energy, cut, material)

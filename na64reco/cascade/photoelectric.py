@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import xraydb
-
 from na64reco.constants import ELECTRON_MASS
 
 if TYPE_CHECKING:
@@ -33,6 +31,8 @@ def _sauter(energy: float) -> float:
 
 def photoelectric(energy: float, material: Material) -> float:
     """Attenuation by photoelectric absorption, cm^2/g; ``energy`` of the photon, GeV."""
+    import xraydb  # two thirds of a second, and its tables are for those who follow photons only
+
     inside = min(energy, _TABLES_TO)
     found = sum(
         share * float(xraydb.mu_elam(element.symbol, inside * 1e9, kind="photo"))

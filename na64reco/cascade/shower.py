@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from na64reco.cascade.stack import Stack
     from na64reco.cascade.tables import Tables
 
-__all__ = ["PARTICLES", "CascadeResult", "Cells", "simulate_cascade"]
+__all__ = ["PARTICLES", "CascadeResult", "Cells", "default_production_cut", "simulate_cascade"]
 
 PARTICLES: Final = {"electron": ELECTRON, "positron": POSITRON, "photon": PHOTON, "muon": MUON}
 _BLOCK: Final = 50
@@ -67,6 +67,11 @@ class CascadeResult:
     """Energy that left the stack (kinetic, of muons), GeV, shape (showers,)."""
     hadronic: NDArray[np.float64]
     """Energy that muons gave to nuclei; its hadrons are not followed. GeV, shape (showers,)."""
+
+
+def default_production_cut(cut: float) -> float:
+    """Energy below which losses are continuous, GeV, for particles that are followed to ``cut``."""
+    return max(cut / 10, _SMALLEST_CUT)
 
 
 def simulate_cascade(
@@ -116,7 +121,7 @@ def simulate_cascade(
     if not _SMALLEST_CUT <= cut < energy:
         msg = f"cut of {cut} GeV: expected at least {_SMALLEST_CUT} and below the energy, {energy}"
         raise ValueError(msg)
-    made_above = max(cut / 10, _SMALLEST_CUT) if production_cut is None else production_cut
+    made_above = default_production_cut(cut) if production_cut is None else production_cut
     tables = make_tables(stack, cut=made_above, most=energy, lpm=lpm)
     muons = make_muon_tables(stack, cut=made_above, most=energy) if particle == "muon" else None
     bins = np.geomspace(cut, energy, 61) if edges is None else np.asarray(edges, np.float64)

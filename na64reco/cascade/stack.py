@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,10 +34,9 @@ class Layer:
             raise SetupError(msg)
 
     @property
-    def radiation_lengths(self) -> float:
-        """Thickness in radiation lengths."""
-        density = self.material.density if self.density is None else self.density
-        return self.thickness * density / self.material.radiation_length
+    def rho(self) -> float:
+        """Density, g/cm^3."""
+        return self.material.density if self.density is None else self.density
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,3 @@ class Stack:
         return np.array(
             [keys.index((layer.material.name, layer.density)) for layer in self.layers], np.int64
         )
-
-    @property
-    def alternates(self) -> bool:
-        """Whether neighbouring layers always differ."""
-        return all(a.material != b.material for a, b in pairwise(self.layers))

@@ -31,7 +31,7 @@ from na64reco.constants import ELECTRON_MASS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from na64reco.cascade.stack import Layer, Stack
+    from na64reco.cascade.stack import Stack
 
 __all__ = ["Tables", "make_tables"]
 
@@ -125,7 +125,7 @@ def make_tables(stack: Stack, *, cut: float, most: float, lpm: bool) -> Tables:
     z, coulomb = np.ones((len(materials), elements)), np.zeros((len(materials), elements))
     scale, lengths = np.empty(len(materials)), np.empty(len(materials))
     for m, layer in enumerate(materials):
-        material, density = layer.material, _density(layer)
+        material, density = layer.material, layer.rho
         lengths[m] = material.radiation_length / density
         scale[m] = lpm_energy(lengths[m]) if lpm else np.inf
         electrons = ELECTRON_DENSITY * material.z_over_a * density
@@ -169,10 +169,6 @@ def make_tables(stack: Stack, *, cut: float, most: float, lpm: bool) -> Tables:
         cut=cut,
         **found,
     )
-
-
-def _density(layer: Layer) -> float:
-    return layer.material.density if layer.density is None else layer.density
 
 
 def _running_share(values: NDArray[np.float64]) -> NDArray[np.float64]:

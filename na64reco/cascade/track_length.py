@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from platformdirs import user_cache_path
 
-from na64reco.cascade.shower import simulate_cascade
+from na64reco.cascade.shower import default_production_cut, simulate_cascade
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,7 +172,7 @@ def _simulate(  # noqa: PLR0917 - one call
             particle=particle,
             seed=seed + 1,
             cut=edges[first],
-            production_cut=complete_cut(edges[0]),
+            production_cut=default_production_cut(edges[0]),
             edges=edges[first:],
             lpm=lpm,
             workers=workers,
@@ -180,11 +180,6 @@ def _simulate(  # noqa: PLR0917 - one call
         above = _lengths(hard)
         lengths.density[..., first:], lengths.error[..., first:] = above.density, above.error
     return lengths
-
-
-def complete_cut(lowest: float) -> float:
-    """Energy below which losses are continuous, GeV: that of the complete showers."""
-    return max(lowest / 10, 2e-4)
 
 
 def _folder(cache: Path | None) -> Path:
