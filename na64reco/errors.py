@@ -15,6 +15,7 @@ __all__ = [
     "ConditionsError",
     "DataError",
     "FileFormatError",
+    "InferenceError",
     "MappingError",
     "ModelError",
     "Na64recoError",
@@ -47,6 +48,10 @@ class MappingError(Na64recoError):
 
 class ModelError(Na64recoError):
     """A model of a new particle that is unknown, or asked for something unphysical."""
+
+
+class InferenceError(Na64recoError):
+    """Counts, uncertainties or a search from which no number can be inferred."""
 
 
 class ConditionsError(Na64recoError):
