@@ -53,7 +53,7 @@ class CascadeResult:
     """Kinetic energies between bins, GeV, shape (bins + 1,)."""
     materials: tuple[str, ...]
     track_length: NDArray[np.float64]
-    """dT/dE: path of e- and e+ per shower, cm/GeV, shape (materials, 2, bins)."""
+    """dT/dE: path of e- and e+ per shower, cm/GeV, shape (materials, 2, bins); or by group."""
     track_length_error: NDArray[np.float64]
     """Its statistical error, from the spread between showers."""
     photon_length: NDArray[np.float64]
@@ -84,6 +84,7 @@ def simulate_cascade(
     cut: float = 0.1,
     production_cut: float | None = None,
     edges: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     points: NDArray[np.float64] | None = None,
     cells: Cells | None = None,
     lpm: bool = True,
@@ -105,6 +106,9 @@ def simulate_cascade(
         default, at least 0.2 MeV.
     edges
         Of the track lengths' bins, GeV; 60 logarithmic bins from ``cut`` to ``energy`` by default.
+    groups
+        Of each layer, from 0: which track length its path is added to; by default one for each
+        material.
     points
         Where particles enter, cm, shape (showers, 2); (0, 0) by default.
     lpm
@@ -113,7 +117,8 @@ def simulate_cascade(
     Raises
     ------
     ValueError
-        For an unknown particle, a cut below 0.2 MeV or not below the energy.
+        For an unknown particle, a cut below 0.2 MeV or not below the energy, or groups that are
+        not one for each layer.
     """
     if particle not in PARTICLES:
         msg = f"particle {particle!r}: expected one of {', '.join(PARTICLES)}"
@@ -129,6 +134,13 @@ def simulate_cascade(
     grid = cells or Cells(
         np.full(len(stack.layers), -1), np.zeros(len(stack.layers), np.bool_), 1.0, 1, 1
     )
+    rows = stack.index if groups is None else np.asarray(groups, np.int64)
+    if rows.shape != stack.index.shape or rows.min() < 0:
+        msg = (
+            f"groups: expected one number from 0 for each of the {len(stack.layers)} layers, found "
+            f"{rows.size} from {rows.min()}"
+        )
+        raise ValueError(msg)
     starts = range(0, showers, _BLOCK)
     seeds = np.random.SeedSequence(seed).spawn(len(starts))
 
@@ -142,6 +154,7 @@ def simulate_cascade(
             energy,
             cut,
             bins,
+            rows,
             where[chosen],
             grid,
             seeds[k],
@@ -182,13 +195,14 @@ def _block(  # noqa: PLR0917 - one call
     energy: float,
     cut: float,
     edges: NDArray[np.float64],
+    groups: NDArray[np.int64],
     points: NDArray[np.float64],
     grid: Cells,
     seed: np.random.SeedSequence,
 ) -> tuple[NDArray[np.float64], ...]:
     n = len(points)
     sections = int(grid.section.max()) + 1
-    shape = (len(stack.materials), 3, len(edges) - 1)
+    shape = (int(groups.max()) + 1, 3, len(edges) - 1)
     track, squares = np.zeros(shape), np.zeros(shape)
     layers = np.zeros((n, len(stack.layers)))
     cells = np.zeros((n, max(sections, 1), grid.nx, grid.ny))
@@ -222,6 +236,7 @@ def _block(  # noqa: PLR0917 - one call
         tables,
         stack.boundaries,
         stack.index,
+        groups,
         stack.half_width,
         starts,
         offsets,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from na64reco.cascade.shower import CascadeResult
     from na64reco.cascade.stack import Stack
 
-__all__ = ["TrackLengths", "track_lengths"]
+__all__ = ["DepthLengths", "TrackLengths", "depth_lengths", "track_lengths"]
 
 _PHYSICS: Final = 2
 """Raise it where results change: tables made before are then not read again."""
@@ -108,8 +108,7 @@ def track_lengths(
         "seed": seed,
         "lpm": lpm,
     }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    path = _folder(cache) / f"track_length_{digest}.npz"
+    path = _folder(cache) / f"track_length_{_digest(key)}.npz"
     found = _read(path)
     if found is None:
         found = _simulate(stack, energy, particle, edges, showers, seed, lpm, workers)
@@ -127,8 +126,87 @@ def track_lengths(
     )
 
 
+@dataclass(frozen=True)
+class DepthLengths:
+    """dT/dE of e- (index 0) and e+ (index 1) by group of layers."""
+
+    edges: NDArray[np.float64]
+    """Kinetic energies, GeV, shape (bins + 1,)."""
+    density: NDArray[np.float64]
+    """cm/GeV per beam particle, shape (groups, 2, bins)."""
+    error: NDArray[np.float64]
+    """Statistical, same shape."""
+
+
+def depth_lengths(
+    stack: Stack,
+    energy: float,
+    *,
+    particle: str,
+    edges: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    showers: int,
+    production_cut: float | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    shipped: Path | None = None,
+    cache: Path | None = None,
+) -> DepthLengths:
+    """Track lengths by depth: shipped, from the cache, or simulated.
+
+    Parameters
+    ----------
+    edges, groups, showers, production_cut
+        See `simulate_cascade`; particles are followed down to the first edge.
+    shipped
+        Folder of tables that come with the package; looked at first.
+    """
+    key = {
+        "physics": _PHYSICS,
+        "layers": [[layer.material.name, layer.thickness, layer.density] for layer in stack.layers],
+        "half_width": stack.half_width,
+        "particle": particle,
+        "energy": energy,
+        "edges": list(edges),
+        "groups": groups.tolist(),
+        "showers": showers,
+        "production_cut": production_cut,
+        "seed": seed,
+    }
+    name = f"track_length_{_digest(key)}.npz"
+    path = _folder(cache) / name
+    found = None if shipped is None else _read(shipped / name)
+    if found is None:
+        found = _read(path)
+    if found is None:
+        result = simulate_cascade(
+            stack,
+            energy,
+            showers,
+            particle=particle,
+            seed=seed,
+            cut=edges[0],
+            production_cut=production_cut,
+            edges=edges,
+            groups=groups,
+            workers=workers,
+        )
+        # Digits that mean nothing would only fill the file.
+        rounded = [
+            values.astype(np.float32).astype(np.float64)
+            for values in (result.track_length, result.track_length_error)
+        ]
+        found = _Lengths(*rounded)
+        _write(path, found)
+    return DepthLengths(edges, found.density, found.error)
+
+
+def _digest(key: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+
+
 class _Lengths(NamedTuple):
-    """Of e-, e+ and photons, shapes (materials, 3, bins)."""
+    """Of e-, e+ and photons, shapes (materials, 3, bins); by depth without photons."""
 
     density: NDArray[np.float64]
     error: NDArray[np.float64]
@@ -201,7 +279,7 @@ def _write(path: Path, found: _Lengths) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, density=found.density, error=found.error)
+            np.savez_compressed(file, density=found.density, error=found.error)
         Path(file.name).replace(path)
     except OSError:
         return  # a cache that cannot be written costs time only

@@ -187,7 +187,7 @@ def deposit(layers, cells, section, active, layer, x, y, energy, pitch):  # type
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def follow_showers(  # type: ignore[no-untyped-def]
-    rng, tables, boundaries, index, half_width, starts, offsets, follow_above,
+    rng, tables, boundaries, index, groups, half_width, starts, offsets, follow_above,
     edges, section, active, pitch, track, squares, layers, cells, leaks,
 ):  # fmt: skip
     """Follow showers and add up what they leave.
@@ -196,6 +196,8 @@ def follow_showers(  # type: ignore[no-untyped-def]
     ----------
     boundaries, index
         z of the layers' faces, cm, and each layer's material.
+    groups
+        Of each layer: its row in ``track``.
     starts, offsets
         The particles that start them, shape (rows, 9): kind, kinetic energy in GeV (a photon's
         energy), x, y, z in cm, direction (3), layer. Shower i begins with the rows from
@@ -207,7 +209,7 @@ def follow_showers(  # type: ignore[no-untyped-def]
     section, active
         Of each layer: section of ``cells`` (-1: none), and whether its energy counts there.
     track, squares
-        Added to: path length in cm, shape (materials, 3, bins), of e-, e+ and photons, and the sum
+        Added to: path length in cm, shape (groups, 3, bins), of e-, e+ and photons, and the sum
         of its squares by shower.
     layers, cells, leaks
         Added to: GeV, shapes (showers, layers), (showers, sections, nx, ny), (showers,).
@@ -274,7 +276,7 @@ def follow_showers(  # type: ignore[no-untyped-def]
                         else:
                             high = half
                     if middle < edges[bins]:
-                        own[m, kind, low] += step
+                        own[groups[layer], kind, low] += step
                 if kind != PHOTON:
                     deposit(
                         layers[shower], cells[shower], section, active, layer,
@@ -323,10 +325,10 @@ def follow_showers(  # type: ignore[no-untyped-def]
                         return shower
                     n = _push_two(stack, n, row, other)
                     break
-        for m in range(track.shape[0]):
+        for g in range(track.shape[0]):
             for kind in range(3):
                 for b in range(bins):
-                    value = own[m, kind, b]
-                    track[m, kind, b] += value
-                    squares[m, kind, b] += value * value
+                    value = own[g, kind, b]
+                    track[g, kind, b] += value
+                    squares[g, kind, b] += value * value
     return -1

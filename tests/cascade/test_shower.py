@@ -9,7 +9,7 @@ import pytest
 
 from na64reco.cascade import Stack, simulate_cascade
 from na64reco.cascade.shower import Cells
-from na64reco.cascade.track_length import track_lengths
+from na64reco.cascade.track_length import depth_lengths, track_lengths
 from na64reco.errors import SetupError
 
 if TYPE_CHECKING:
@@ -153,3 +153,27 @@ def test_wrong_input_is_named() -> None:
         Stack.sandwich([("leat", 0.1)])
     with pytest.raises(SetupError, match=r"thickness -1.0 cm must be positive"):
         Stack.sandwich([("lead", -1.0)])
+
+
+def test_track_lengths_by_depth_add_up_to_those_by_material(tmp_path: Path) -> None:
+    edges = np.geomspace(2.0, 10.0, 5)
+    groups = np.repeat(np.arange(10), 30) * 2 + ECAL.index
+    by_depth = depth_lengths(
+        ECAL, 10.0, particle="electron", edges=edges, groups=groups, showers=60, cache=tmp_path
+    )
+    whole = simulate_cascade(ECAL, 10.0, 60, cut=2.0, edges=edges)
+    for material in (0, 1):
+        found = by_depth.density[material::2].sum(axis=0)
+        np.testing.assert_allclose(found, whole.track_length[material], rtol=1e-6)
+    # 15 plates of lead are 4 radiation lengths: nearly all above 2 GeV of 10 is within 12.
+    share = by_depth.density[:6].sum() / by_depth.density.sum()
+    assert 0.9 < share < 1
+    again = depth_lengths(
+        ECAL, 10.0, particle="electron", edges=edges, groups=groups, showers=60, shipped=tmp_path
+    )
+    np.testing.assert_array_equal(again.density, by_depth.density)
+
+
+def test_groups_are_one_for_each_layer() -> None:
+    with pytest.raises(ValueError, match="one number from 0 for each of the 300 layers, found 2"):
+        simulate_cascade(ECAL, 10.0, 1, groups=[0, 1])
