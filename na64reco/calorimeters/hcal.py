@@ -40,7 +40,12 @@ def beam_modules(hcal: Calorimeter) -> NDArray[np.bool_]:
 
 
 def reconstruct_hcal(
-    hits: Hits, setup: Setup, conditions: Conditions, *, window: float = TIME_WINDOW
+    hits: Hits,
+    setup: Setup,
+    conditions: Conditions,
+    *,
+    window: float = TIME_WINDOW,
+    expected: NDArray[np.int64] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Columns `hcal.*` of :data:`na64reco.reconstruction.COLUMNS`.
 
@@ -52,6 +57,9 @@ def reconstruct_hcal(
         Geometry and constants of the run.
     window
         Half width of the time window in units of the channels' time resolutions.
+    expected
+        Cell (ix, iy) of each module that the last track enters, -1 where it enters none, shape
+        (events, modules, 2). Without it there are no columns `hcal.expected*`.
 
     Raises
     ------
@@ -63,16 +71,35 @@ def reconstruct_hcal(
     arrays, constants = prepare_cells(hits, conditions.hcal, hcal.shape, window=window)
     ix, iy = hcal.beam_cell or (hcal.nx // 2, hcal.ny // 2)
     modules = len(along)
-    values = np.empty((modules + 4, len(hits.offsets) - 1), dtype=np.float32)
-    _reconstruct(arrays, hcal.shape, constants, along, ix * hcal.ny + iy, values)
+    events = len(hits.offsets) - 1
+    values = np.empty((modules + 4, events), dtype=np.float32)
+    numbers, inside = np.empty((0, 0), dtype=np.int64), np.empty((0, 0), dtype=np.float32)
+    if expected is not None:
+        module = np.arange(modules) * hcal.nx
+        numbers = (module + expected[:, :, 0]) * hcal.ny + expected[:, :, 1]
+        numbers = np.where((expected >= 0).all(axis=2), numbers, -1)
+        inside = np.empty((modules, events), dtype=np.float32)
+    centre = ix * hcal.ny + iy
+    _reconstruct(arrays, hcal.shape, constants, along, centre, numbers, values, inside)
     columns = {f"hcal.module{i}": values[i] for i in range(modules)}
     columns |= dict(zip(_SUMS, values[modules:], strict=True))
-    mips = np.searchsorted(MIP_EDGES, values[:modules] / hcal.mip, side="right").astype(np.int16)
+    mips = _mips(values[:modules], hcal.mip)
     columns |= {f"hcal.mips{i}": mips[i] for i in range(modules)}
     columns["hcal.muons"] = _muons(mips[along])
     if along.all():
         del columns["hcal.zero_degree"]
+    if expected is not None:
+        mips = np.where(numbers.T < 0, np.int16(-1), _mips(inside, hcal.mip))
+        columns |= {f"hcal.expected{i}": inside[i] for i in range(modules)}
+        columns |= {f"hcal.expected_mips{i}": mips[i] for i in range(modules)}
+        for axis, name in enumerate(("hcal.expected_ix", "hcal.expected_iy")):
+            columns[name] = expected[:, 0, axis].astype(np.int16)
     return columns
+
+
+def _mips(energy: NDArray[np.float32], mip: float) -> NDArray[np.int16]:
+    """Number of minimum-ionising particles."""
+    return np.searchsorted(MIP_EDGES, energy / mip, side="right").astype(np.int16)
 
 
 def _muons(mips: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -89,14 +116,18 @@ def _reconstruct(
     constants: NDArray[np.float64],
     along: NDArray[np.bool_],
     centre: int,
+    expected: NDArray[np.int64],
     values: NDArray[np.float32],
+    inside: NDArray[np.float32],
 ) -> None:  # pragma: no cover - compiled
-    """Fill `values`: rows of the modules, then those of _SUMS."""
+    """Fill `values`: rows of the modules, then those of _SUMS; and `inside`, of expected cells."""
     modules, cells = shape[0], shape[1] * shape[2]
     in_time, out_of_time = np.zeros(modules * cells), np.zeros(modules * cells)
     for event in range(values.shape[1]):
         if hits.offsets[event] == hits.offsets[event + 1]:
             values[:, event] = 0.0
+            for module in range(len(inside)):
+                inside[module, event] = np.nan if expected[event, module] < 0 else 0.0
             continue
         fill_event(event, hits, shape, constants, in_time, out_of_time)
         energy = outside = central = zero_degree = 0.0
@@ -111,6 +142,9 @@ def _reconstruct(
                 central += in_time[module * cells + centre]
             else:
                 zero_degree += total
+        for module in range(len(inside)):
+            cell = expected[event, module]
+            inside[module, event] = np.nan if cell < 0 else in_time[cell]
         values[modules, event] = energy
         values[modules + 1, event] = outside
         values[modules + 2, event] = (energy - central) / energy if energy > 0.0 else 0.0

@@ -14,7 +14,8 @@ from na64reco.events import check_events, read_scalar
 from na64reco.processors.fileset import DEFAULT_DATASET
 from na64reco.processors.intervals import EventIntervals, SeenEvents, intervals_of
 from na64reco.reconstruction import COLUMNS, reconstruct_columns
-from na64reco.reconstruction.events import _read, _wanted
+from na64reco.reconstruction.events import _read
+from na64reco.reconstruction.needs import wanted_columns
 from na64reco.selection import (
     Cutflow,
     FrozenBox,
@@ -246,7 +247,7 @@ def needed_hits(
     events: Any, setup: Setup, columns: tuple[str, ...] | None
 ) -> dict[str, tuple[str, ...]]:
     """Collections and fields that the reconstruction reads for some columns."""
-    inputs = _read(_wanted(columns, events, setup), events, setup, drift=False)
+    inputs = _read(wanted_columns(columns, events, setup), events, setup, drift=False)
     return {name: tuple(hits.columns) for name, hits in inputs.hits.items()}
 
 

@@ -40,6 +40,8 @@ def _n(meaning: str) -> Column:
 
 _COUNTER: Final = "in-time energy in the counter"
 _MIPS: Final = "minimum-ionising particles in the module: 0, 1, 2 or 3 for more"
+_EXPECTED: Final = "in-time energy in the cell of module {} that the last track enters; NaN if none"
+_EXPECTED_MIPS: Final = "minimum-ionising particles in that cell: 0, 1, 2 or 3 for more; -1 if none"
 
 COLUMNS: Final[dict[str, Column]] = {
     # the event
@@ -128,6 +130,10 @@ COLUMNS: Final[dict[str, Column]] = {
     "hcal.mips2": _n(_MIPS),
     "hcal.mips3": _n(_MIPS),
     "hcal.muons": _n("muons: 1 or 2 where all modules along the beam agree on it, else 0"),
+    "hcal.expected_ix": _n("ix of the cell of module 0 that the last track enters; -1 if none"),
+    "hcal.expected_iy": _n("iy of the same cell; -1 if none"),
+    **{f"hcal.expected{i}": _f("GeV", _EXPECTED.format(i)) for i in range(4)},
+    **{f"hcal.expected_mips{i}": _n(_EXPECTED_MIPS) for i in range(4)},
     "hcal.zero_degree": _f("GeV", "in-time energy in the zero-degree module (module3)"),
     "hcal.ratio": _f("", "transverse R = (E - E_central)/E, modules along the beam; 0 if E=0"),
     # veto hadronic calorimeter

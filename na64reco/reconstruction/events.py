@@ -11,18 +11,26 @@ import numpy as np
 
 from na64reco.calibration import DRIFT_FILE, load_conditions
 from na64reco.calorimeters import (
-    beam_modules,
     reconstruct_ecal,
     reconstruct_hcal,
     reconstruct_vhcal,
 )
 from na64reco.calorimeters.cells import apply_drift
 from na64reco.counters import reconstruct_counters, reconstruct_srd, reconstruct_veto
-from na64reco.errors import FileFormatError, SelectionError, SetupError, did_you_mean
-from na64reco.events import TRIGGER_BITS, has_collection, has_field, has_scalar, read_scalar
-from na64reco.reconstruction.columns import COLUMNS, columns_of_group, group_of
+from na64reco.events import TRIGGER_BITS, has_collection, has_scalar, read_scalar
+from na64reco.reconstruction.columns import COLUMNS, group_of
+from na64reco.reconstruction.expected import EXPECTED_COLUMNS, expected_cells, last_spectrometer
+from na64reco.reconstruction.needs import (
+    COLLECTIONS_OF_GROUPS,
+    FIELDS,
+    TRACKER_GROUPS,
+    available_columns,
+    first_spectrometer,
+    trackers_of,
+    tracks_of,
+    wanted_columns,
+)
 from na64reco.reconstruction.samples import (
-    ERROR_COLUMNS,
     error_columns,
     fit_samples,
     read_pulses,
@@ -45,37 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["available_columns", "reconstruct", "reconstruct_columns"]
 
-_CELL: Final = ("ix", "iy", "amplitude", "time")
-_STRIP: Final = ("station", "projection", "strip", "charge", "time")
-_FIELDS: Final = {
-    "Counter": ("id", "amplitude", "time"),
-    "SRD": ("ix", "amplitude", "time"),
-    "ECAL": ("section", *_CELL),
-    "HCAL": ("module", *_CELL),
-    "VHCAL": _CELL,
-    "VETO": ("ix", "amplitude", "time"),
-    "MM": _STRIP,
-    "GEM": _STRIP,
-    "ST": ("station", "projection", "layer", "wire", "time"),
-}
-"""What is read of each collection; samples instead of amplitude and time where there are any."""
-
-_COLLECTION: Final = {
-    "counters": "Counter",
-    "srd": "SRD",
-    "ecal": "ECAL",
-    "prs": "ECAL",
-    "hcal": "HCAL",
-    "vhcal": "VHCAL",
-    "veto": "VETO",
-    "mm": "MM",
-    "gem": "GEM",
-    "straw": "ST",
-}
-"""Collection that the columns of a group are made from."""
-
-_TECHNOLOGY: Final = {"mm": "mm", "gem": "gem", "straw": "straw"}
-_TRACKER: Final = {"mm": "MM", "gem": "GEM"}
 _IMPACT: Final = ("track.x_ecal", "track.y_ecal")
 _SCALARS: Final = ("run", "spill", "event", "master_time")
 
@@ -144,7 +121,7 @@ def reconstruct_columns(
     ConditionsError
         If no conditions cover a run.
     """
-    wanted = _wanted(columns, events, setup)
+    wanted = wanted_columns(columns, events, setup)
     inputs = _read(wanted, events, setup, drift=_drifts(setup, conditions, calib))
     found = _scalar_columns(wanted, inputs.scalars)
     detectors = tuple(n for n in wanted if n not in found)
@@ -172,93 +149,12 @@ def nested(flat: Columns, *, length: int) -> ak.Array:
     return ak.Array(ak.contents.RecordArray(list(top.values()), list(top), length=length))
 
 
-def available_columns(setup: Setup) -> tuple[str, ...]:
-    """Columns for which the setup has detectors, truth included."""
-    none = set(columns_of_group("counters", "srd", "veto", "hcal", "vhcal", "mm", "gem", "straw"))
-    some = {f"counters.{name.lower()}" for name in setup.counters}
-    some |= {"counters.beam", "counters.veto"}
-    if setup.srd is not None:
-        some |= {"srd.energy", "srd.energy_out", "srd.modules"}
-        some |= {f"srd.module{i}" for i in range(setup.srd.modules)}
-    if setup.veto is not None:
-        some |= {"veto.energy", "veto.energy_out"}
-        some |= {f"veto.bar{i}" for i in range(setup.veto.bars)}
-    some |= {"hcal.energy", "hcal.energy_out", "hcal.ratio", "hcal.muons"}
-    some |= {n for n in ERROR_COLUMNS if group_of(n) == "hcal"}
-    for column in ("module", "mips"):
-        some |= {f"hcal.{column}{i}" for i in range(len(setup.hcal.sections))}
-    if setup.vhcal is not None:
-        some |= set(columns_of_group("vhcal"))
-    if not beam_modules(setup.hcal).all():
-        some.add("hcal.zero_degree")
-    for group, technology in _TECHNOLOGY.items():
-        if setup.stations_of(technology):
-            some |= set(columns_of_group(group))
-    return tuple(name for name in COLUMNS if name not in none or name in some)
-
-
 @dataclass(frozen=True)
 class _Inputs:
     """What was read of the events."""
 
     scalars: Columns
     hits: dict[str, Hits]
-
-
-def _wanted(columns: Iterable[str] | None, events: Any, setup: Setup) -> tuple[str, ...]:
-    available = available_columns(setup)
-    if columns is None:
-        return tuple(n for n in available if _missing_branch(n, events, setup) is None)
-    wanted = tuple(dict.fromkeys(columns))
-    for name in wanted:
-        if name not in COLUMNS:
-            msg = f"There is no column {name!r}. {did_you_mean(name, COLUMNS)}"
-            raise SelectionError(msg)
-        if name not in available:
-            same = [n for n in available if group_of(n) == group_of(name)]
-            have = f"It has {', '.join(same)}." if same else "It has nothing of the kind."
-            msg = f"The setup {setup.name} has no detector for the column {name!r}. {have}"
-            raise SetupError(msg)
-        branch = _missing_branch(name, events, setup)
-        if branch is not None:
-            msg = (
-                f"The column {name!r} needs the branch {branch!r}, which the file lacks. Leave out "
-                "what uses this column, or read the file with a mapping (--mapping) if the branch "
-                "has another name there."
-            )
-            raise FileFormatError(msg)
-    return wanted
-
-
-def _missing_branch(name: str, events: Any, setup: Setup) -> str | None:
-    """A branch that the column needs and the file lacks."""
-    group = group_of(name)
-    if group == "mc":
-        branch = f"MC_{name.partition('.')[2]}"
-        return None if has_scalar(events, branch) else branch
-    if group == "track":
-        needed = [_TRACKER[t] for t in _technologies(setup)]
-    else:
-        needed = [_COLLECTION[group]] if group in _COLLECTION else []
-    if name in ERROR_COLUMNS and not has_field(events, _COLLECTION[group], "samples"):
-        return f"{_COLLECTION[group]}_samples"
-    for collection in needed:
-        if not has_collection(events, collection):
-            return f"{collection}_{_FIELDS[collection][0]}"
-    return None
-
-
-def _technologies(setup: Setup) -> list[str]:
-    """Kinds of strip planes that measure the beam particle's momentum."""
-    spectrometer = next(iter(setup.spectrometers.values()))
-    used = {
-        setup.stations[s].technology for s in (*spectrometer.upstream, *spectrometer.downstream)
-    }
-    return [t for t in _TRACKER if t in used]
-
-
-def _needs_track(wanted: Iterable[str]) -> bool:
-    return any(group_of(n) == "track" or n == "ecal.chi2" for n in wanted)
 
 
 def _drifts(setup: Setup, conditions: Conditions | None, calib: Path | str | None) -> bool:
@@ -279,15 +175,15 @@ def _read(wanted: tuple[str, ...], events: Any, setup: Setup, *, drift: bool) ->
         scalars.add("spill")
     if groups - {"", "mc", "trigger"}:
         scalars.add("run")
-    collections = {_COLLECTION[g] for g in groups if g in _COLLECTION}
-    if _needs_track(wanted) and _missing_branch("track.found", events, setup) is None:
-        # Without tracks the shape of a shower is judged at its own position.
-        collections |= {_TRACKER[t] for t in _technologies(setup)}
-        if straw_stations(setup, next(iter(setup.spectrometers))) and has_collection(events, "ST"):
+    collections = {COLLECTIONS_OF_GROUPS[g] for g in groups if g in COLLECTIONS_OF_GROUPS}
+    for spectrometer in tracks_of(wanted, setup):
+        trackers = trackers_of(setup, spectrometer)
+        if not all(has_collection(events, name) for name in trackers):
+            continue  # without tracks the shape of a shower is judged at its own position
+        collections |= set(trackers)
+        if straw_stations(setup, spectrometer) and has_collection(events, "ST"):
             collections.add("ST")  # tracks do without, if they must
-    hits = {
-        name: read_pulses(events, name, _FIELDS[name]) for name in _FIELDS if name in collections
-    }
+    hits = {name: read_pulses(events, name, FIELDS[name]) for name in FIELDS if name in collections}
     if any("samples" in columns.columns for columns in hits.values()):
         scalars.add("master_time")
     if drift and hits:
@@ -362,22 +258,24 @@ def _detectors(
         found |= reconstruct_counters(hits["Counter"], setup, conditions)
     if "srd" in groups:
         found |= reconstruct_srd(hits["SRD"], setup, conditions)
-    if any(name in hits for name in ("MM", "GEM", "ST")):
-        found |= reconstruct_tracks(
-            hits.get("MM"),
-            hits.get("GEM"),
-            hits.get("ST"),
-            setup,
-            conditions,
-            spectrometer=next(iter(setup.spectrometers)),
-        )
+    trackers = (hits.get("MM"), hits.get("GEM"), hits.get("ST"))
+    first, needed = first_spectrometer(setup), tracks_of(wanted, setup)
+    if any(h is not None for h in trackers) and (groups & set(TRACKER_GROUPS) or first in needed):
+        found |= reconstruct_tracks(*trackers, setup, conditions, spectrometer=first)
     if groups & {"ecal", "prs"}:
         impact_x, impact_y = (found.get(name) for name in _IMPACT)
         found |= reconstruct_ecal(
             hits["ECAL"], setup, conditions, impact_x=impact_x, impact_y=impact_y
         )
     if "hcal" in groups:
-        found |= reconstruct_hcal(hits["HCAL"], setup, conditions)
+        expected = None
+        last = last_spectrometer(setup)
+        if set(wanted) & set(EXPECTED_COLUMNS):
+            track = found
+            if last != first:
+                track = reconstruct_tracks(*trackers, setup, conditions, spectrometer=last)
+            expected = expected_cells(track, setup)
+        found |= reconstruct_hcal(hits["HCAL"], setup, conditions, expected=expected)
     if "vhcal" in groups:
         found |= reconstruct_vhcal(hits["VHCAL"], setup, conditions)
     if "veto" in groups:
