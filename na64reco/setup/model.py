@@ -32,6 +32,7 @@ __all__ = [
     "Calorimeter",
     "Counter",
     "Digitizer",
+    "Halo",
     "Magnet",
     "Passive",
     "Sampling",
@@ -43,6 +44,19 @@ __all__ = [
     "Trigger",
     "Veto",
 ]
+
+
+class Halo(Part):
+    """Muons around the beam: wider, of any lower momentum."""
+
+    share: Fraction
+    """Of the beam."""
+    spot: Positive
+    """rms per projection, mm."""
+    divergence: NonNegative
+    """rms per projection, mrad."""
+    softest: Positive
+    """GeV/c; momenta are uniform from here to that of the beam."""
 
 
 class Beam(Part):
@@ -71,6 +85,8 @@ class Beam(Part):
     """Particles per spill at nominal intensity."""
     spill_length: Positive
     """s."""
+    halo: Halo | None = None
+    """Of the muons in the beam."""
 
     @property
     def charge(self) -> int:
@@ -88,6 +104,8 @@ class Trigger(Part):
 
     coincidence: tuple[str, ...]
     """Counters that must fire."""
+    calibration: tuple[str, ...] | None = None
+    """Counters that must fire for the beam trigger, where these are others."""
     veto: tuple[str, ...]
     """Counters that must not."""
     counter_threshold: Positive
@@ -314,7 +332,8 @@ class Setup(Part):
                 if magnet not in self.magnets:
                     msg = f"spectrometer {name}: there is no magnet {magnet!r}"
                     raise ValueError(msg)
-        for counter in (*self.trigger.coincidence, *self.trigger.veto):
+        calibration = self.trigger.calibration or ()
+        for counter in (*self.trigger.coincidence, *calibration, *self.trigger.veto):
             if counter not in self.counters:
                 msg = f"trigger: there is no counter {counter!r}"
                 raise ValueError(msg)

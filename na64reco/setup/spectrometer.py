@@ -40,6 +40,8 @@ class Magnet(Part):
 
     z: float
     """Centre, mm."""
+    x: float = 0.0
+    """Centre of the gap, mm. Without a map, only the gap depends on it."""
     length: Positive
     """mm."""
     field: float
@@ -65,6 +67,9 @@ class Magnet(Part):
             raise ValueError(msg)
         if self.map is None and self.scale != 1.0:
             msg = f"scale {self.scale} without a map: it is the factor of a map; change `field`"
+            raise ValueError(msg)
+        if self.map is not None and self.x:
+            msg = f"a magnet with a map ({self.map}) stands at x = 0, found x {self.x}: move the map"
             raise ValueError(msg)
         return self
 
