@@ -165,9 +165,10 @@ def test_track_lengths_by_depth_add_up_to_those_by_material(tmp_path: Path) -> N
     for material in (0, 1):
         found = by_depth.density[material::2].sum(axis=0)
         np.testing.assert_allclose(found, whole.track_length[material], rtol=1e-6)
-    # 15 plates of lead are 4 radiation lengths: nearly all above 2 GeV of 10 is within 12.
-    share = by_depth.density[:6].sum() / by_depth.density.sum()
-    assert 0.9 < share < 1
+    # 15 plates of lead are 4 radiation lengths: there a fifth of the energy is still left to one
+    # electron in 50 only, by Bethe and Heitler's gamma distribution.
+    share = by_depth.density[:2].sum() / by_depth.density.sum()
+    assert 0.75 < share < 0.99
     again = depth_lengths(
         ECAL, 10.0, particle="electron", edges=edges, groups=groups, showers=60, shipped=tmp_path
     )
