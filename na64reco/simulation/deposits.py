@@ -127,7 +127,9 @@ def calorimeter_energies(
     if len(showering):
         x, y = frame.local(part(showering))
         visible = energy[showering] * tracks.share[showering]
-        result.ecal[showering] = shower_energies(rng, setup.ecal, detector, visible, x, y)
+        result.ecal[showering] = shower_energies(
+            rng, setup.ecal, detector, visible, x, y, factor=tracks.response[showering]
+        )
     beside = rows_em[~hits]
     _into_hcal(rng, setup, part(beside), energy[beside], beside, result.hcal)
 

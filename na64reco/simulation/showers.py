@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from na64reco.setup.model import Calorimeter
     from na64reco.simulation.detector import Detector
 
-__all__ = ["longitudinal_shares", "shower_energies"]
+__all__ = ["common_factor", "longitudinal_shares", "shower_energies"]
 
 # Radii in mm and weights of the three components, at 100 GeV and their change per e-fold of energy.
 _RADII = np.array([[0.96, 5.2, 43.0], [1.57, 6.63, 24.6]])
@@ -150,6 +150,19 @@ def _deposit(
             cells[row, s] += one
 
 
+def common_factor(
+    rng: np.random.Generator, ecal: Calorimeter, detector: Detector, rows: int
+) -> NDArray[np.float64]:
+    """One factor per shower on its visible energy: the constant term without the light collection.
+
+    The simulation draws it before the shower: most electrons need none for the trigger's decision.
+    """
+    # Light collection is a part of the constant term: cos * cos has the rms 1/2.
+    light = 0.5 * np.sqrt(np.mean(detector.ecal_nonuniformity**2))
+    common = np.sqrt(max(ecal.constant**2 - light**2, 0.0))
+    return np.maximum(0.0, 1 + common * rng.standard_normal(rows))
+
+
 def shower_energies(
     rng: np.random.Generator,
     ecal: Calorimeter,
@@ -157,6 +170,8 @@ def shower_energies(
     energy: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
+    *,
+    factor: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Visible energies of electrons and photons that enter the ECAL.
 
@@ -166,6 +181,8 @@ def shower_energies(
         GeV, shape (rows,).
     x, y
         Impact point in the ECAL's own frame, mm, shape (rows,).
+    factor
+        What `common_factor` gave for these showers; drawn here where it is None or NaN.
 
     Returns
     -------
@@ -176,10 +193,8 @@ def shower_energies(
     geometry = _geometry(ecal)
     cells = np.zeros((rows, *ecal.shape))
     shares = longitudinal_shares(rng, energy, geometry.depths)
-    # Light collection is a part of the constant term: cos * cos has the rms 1/2.
-    light = 0.5 * np.sqrt(np.mean(detector.ecal_nonuniformity**2))
-    common = np.sqrt(max(ecal.constant**2 - light**2, 0.0))
-    factor = np.maximum(0.0, 1 + common * rng.standard_normal(rows))
+    drawn = common_factor(rng, ecal, detector, rows)
+    factor = drawn if factor is None else np.where(np.isnan(factor), drawn, factor)
     scale = np.exp(
         _SCALE_SPREAD * np.sqrt(100 / np.maximum(energy, 1.0)) * rng.standard_normal(rows)
     )

@@ -71,6 +71,8 @@ class Tracks:
     """mm; it leaves nothing behind it."""
     share: NDArray[np.float64]
     """Share of the energy at the ECAL that showers there; the rest is carried away."""
+    response: NDArray[np.float64]
+    """Factor on the light of its shower in the ECAL, NaN where it is not drawn yet."""
     ecal_depth: NDArray[np.float64]
     """For particles that begin in the ECAL: at this share of its depth; else 0."""
     primary: NDArray[np.bool_]
@@ -100,6 +102,7 @@ class Tracks:
             "ty": 0.0,
             "z_end": np.inf,
             "share": 1.0,
+            "response": np.nan,
             "ecal_depth": 0.0,
             "primary": False,
         }
