@@ -69,7 +69,7 @@ class Magnet(Part):
             msg = f"scale {self.scale} without a map: it is the factor of a map; change `field`"
             raise ValueError(msg)
         if self.map is not None and self.x:
-            msg = f"a magnet with a map ({self.map}) stands at x = 0, found x {self.x}: move the map"
+            msg = f"a magnet with a map ({self.map}) stands at x = 0, not at {self.x}"
             raise ValueError(msg)
         return self
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from na64reco.setup.model import Calorimeter, Setup
     from na64reco.simulation.geometry import Line
 
-__all__ = ["muon_energies"]
+__all__ = ["lengthen", "muon_energies", "put_in_cells"]
 
 _WIDTH: Final = 0.05
 """Of the Landau-like fluctuations, relative to the mean energy: 1.12 xi of the scintillator, 4.6 %
@@ -117,7 +117,7 @@ def _lose(rng, tables, which, thickness, seen, ionised, energy, nuclear_seen, ra
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _put(
+def put_in_cells(
     x: Any, y: Any, ionised: Any, shower: Any, radius: Any, cell_x: Any, cell_y: Any, cells: Any
 ) -> None:
     """Energies of one part into its cells, shape (rows, nx, ny); NaN in x: not crossed."""
@@ -188,13 +188,13 @@ def muon_energies(
         np.where(behind, 1.0, _NUCLEAR_IN_ECAL),
         np.zeros_like(seen),
     )
-    shower = _lengthen(own, radiated, seen * stack.radiation, behind)
+    shower = lengthen(own, radiated, seen * stack.radiation, behind)
     for number, frame in enumerate(stack.frames):
         part, cells = (setup.ecal, ecal) if number < n else (setup.hcal, hcal)
         hit = crossed[:, number]
         x, y = frame.local(line)
         spread = part.stochastic * np.sqrt(shower[:, number]) * own.standard_normal(rows)
-        _put(
+        put_in_cells(
             np.where(hit, x, np.nan),
             y,
             ionised[:, number],
@@ -207,7 +207,7 @@ def muon_energies(
     return ecal, hcal
 
 
-def _lengthen(
+def lengthen(
     rng: np.random.Generator,
     radiated: NDArray[np.float64],
     depth: NDArray[np.float64],
