@@ -18,8 +18,8 @@ The file holds one object per dataset of the output folder::
         "signal": SIGNAL | null}}}
 
 ``M`` is a `Measurement`: value, low, high, statistical, systematic. ``KAPPA`` has passed and total
-(integers, or sums of weights), ``raw`` (M; passed / total) and ``kappa`` (M; of electrons: corrected
-for contamination). Fields of the others: `PileUp`, `TurnOn`, `SignalEfficiency`. What could not be
+(integers, or sums of weights), ``raw`` (M; passed / total) and ``kappa`` (M; of electrons:
+corrected for contamination). Fields of the others: `PileUp`, `TurnOn`, `SignalEfficiency`. What could not be
 measured is null; a reason stands in ``notes`` of the dataset.
 """
 

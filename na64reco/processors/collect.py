@@ -76,7 +76,7 @@ class Collector:
         """What came out of a dataset; all zero if its files were skipped."""
         selection = self._processor.selection
         result = self._results.get(dataset)
-        simulated = None if result is None else True in result["simulated"]
+        simulated = None if result is None else result["kind"].simulated
         hidden = simulated is not True and self._processor.unblind is None
         zero = (0,) * len(selection.cuts)
         blinded = selection.blind if hidden else None

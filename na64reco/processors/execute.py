@@ -302,11 +302,11 @@ def add_results(a: Result, b: Result) -> Result:
     for source, intervals in b["seen"].items():
         seen[source] = seen[source] + intervals if source in seen else intervals
     return Result(
+        kind=a["kind"] + b["kind"],
         events=a["events"] + b["events"],
         cutflow=a["cutflow"] + b["cutflow"],
         histograms=a["histograms"],
         skim=a["skim"] + b["skim"],
         seen=seen,
-        simulated=a["simulated"] | b["simulated"],
         conditions=a["conditions"] | b["conditions"],
     )

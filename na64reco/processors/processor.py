@@ -70,9 +70,27 @@ class SkimBlocks:
         return {n: np.concatenate([block[n] for _, _, block in self.blocks]) for n in names}
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Whether events are simulated; what differs in that does not add up.
+
+    It stands first in a `Result`, so that adding mixed results ends with this message.
+    """
+
+    dataset: str
+    simulated: bool
+
+    def __add__(self, other: Kind) -> Kind:
+        if self.simulated != other.simulated:
+            msg = mixed_message(self.dataset)
+            raise DataError(msg)
+        return self
+
+
 class Result(TypedDict):
     """What `SelectionProcessor` makes of some events of one dataset; coffea adds these up."""
 
+    kind: Kind
     events: int
     """Number of events read."""
     cutflow: Cutflow
@@ -81,8 +99,6 @@ class Result(TypedDict):
     """Visible events in any region."""
     seen: dict[str, EventIntervals]
     """File -> its events."""
-    simulated: set[bool]
-    """Whether the events are simulated; both in one dataset is an error."""
     conditions: set[tuple[int, str]]
     """(run, digest of the conditions in use)."""
 
@@ -155,9 +171,11 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
         dataset = metadata.get("dataset", DEFAULT_DATASET)
         source = metadata.get("filename", "the events")
         entry = int(metadata.get("entrystart") or 0)
-        return {dataset: self.reduce(events, source=source, entry=entry)}
+        return {dataset: self.reduce(events, source=source, entry=entry, dataset=dataset)}
 
-    def reduce(self, events: Any, *, source: str, entry: int) -> Result:
+    def reduce(
+        self, events: Any, *, source: str, entry: int, dataset: str = DEFAULT_DATASET
+    ) -> Result:
         """One chunk of one file.
 
         Parameters
@@ -168,6 +186,8 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             The file, for messages and for the order of the selected events.
         entry
             Where in the file the chunk begins.
+        dataset
+            For messages.
 
         Raises
         ------
@@ -197,7 +217,7 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             conditions=next(iter(conditions.values())) if len(conditions) == 1 else None,
         )
         outcome = apply(self.selection, found, unblind=self.unblind, simulated=simulated)
-        histograms = empty_histograms(self.selection)
+        histograms = empty_histograms(self.selection, weighted=simulated)
         fill_histograms(histograms, outcome, found)
         chosen = np.flatnonzero(outcome.selected)
         kept = {name: found[name][chosen] for name in COLUMNS if name in found}
@@ -205,12 +225,12 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             if name != outcome.blinded:
                 kept[f"region.{name}"] = outcome.region(name)[chosen]
         return Result(
+            kind=Kind(dataset, simulated),
             events=len(run),
             cutflow=outcome.cutflow,
             histograms=histograms,
             skim=SkimBlocks(((source, entry, kept),) if len(chosen) else ()),
             seen={source: seen},
-            simulated={simulated},
             conditions={(number, used.digest) for number, used in conditions.items()},
         )
 
@@ -232,12 +252,9 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If a dataset mixes data with simulation, or an event is in two of its files.
+            If an event is in two files of a dataset.
         """
-        for dataset, result in accumulator.items():
-            if len(result["simulated"]) > 1:
-                msg = mixed_message(dataset)
-                raise DataError(msg)
+        for result in accumulator.values():
             SeenEvents.check(result["seen"][name] for name in sorted(result["seen"]))
             result["skim"] = result["skim"].sorted()
         return accumulator

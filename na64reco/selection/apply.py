@@ -14,6 +14,7 @@ from na64reco.selection.cutflow import Cutflow
 from na64reco.selection.limits import Periods, cut_mask, in_box
 from na64reco.selection.model import WITHOUT, ByColumn, Selection
 from na64reco.selection.variables import Values, base_columns
+from na64reco.selection.weights import Sum, WeightSums, event_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,8 @@ class Outcome:
     """Region: shape (events,), whether the event lies in its box, whatever the cuts say."""
     blinded: str | None
     """The region that is hidden here."""
+    weights: NDArray[np.float64] | None = None
+    """Of simulated events, shape (events,); None for data."""
 
     @cached_property
     def cumulative(self) -> Mask:
@@ -120,6 +123,23 @@ class Outcome:
                 (name, None if name == self.blinded else int(count(self.region(name))))
                 for name in self.boxes
             ),
+            weighted=self._weighted(),
+        )
+
+    def _weighted(self) -> WeightSums | None:
+        if self.weights is None:
+            return None
+        weights, squares = self.weights, self.weights**2
+
+        def sums(mask: Mask) -> Sum:
+            return float(weights[mask].sum()), float(squares[mask].sum())
+
+        return WeightSums(
+            entered=sums(self.visible),
+            passed=tuple(sums(mask) for mask in self.cumulative),
+            alone=tuple(sums(mask) for mask in self.passed),
+            others=tuple(sums(self.without(name)) for name in self.selection.cut_names),
+            regions=tuple(sums(self.region(name)) for name in self.boxes),
         )
 
     def _index(self, cut: str) -> int:
@@ -153,12 +173,14 @@ def apply(
         is an error.)
     simulated
         The events are simulated, so there is nothing to hide; they must then have the column
-        ``mc.process``.
+        ``mc.process``. Those with the column ``mc.weight`` count by it, others 1 each.
 
     Raises
     ------
     SelectionError
         If a column is missing, a run lies in no period, or the events cannot be unblinded so.
+    DataError
+        If a weight is negative or not finite.
     """
     values = Values(columns)
     if simulated and "mc.process" not in columns:
@@ -185,7 +207,8 @@ def apply(
         visible = ~in_box(selection.regions[blinded], values, periods, nan_inside=True)
         passed &= visible
         boxes = {name: box & visible for name, box in boxes.items()}
-    return Outcome(selection, visible, passed, boxes, blinded)
+    weights = event_weights(columns, values.events) if simulated else None
+    return Outcome(selection, visible, passed, boxes, blinded, weights)
 
 
 def required_columns(selection: Selection, *, simulated: bool = False) -> frozenset[str]:

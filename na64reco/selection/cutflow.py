@@ -1,11 +1,19 @@
-"""Counts of a selection: integers that add up exactly in any order, and their efficiencies."""
+"""Counts of a selection: integers that add up exactly in any order, and their efficiencies.
+
+Simulated events have weights besides, and their rows an entry ``weighted``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import SelectionError
+from na64reco.selection.weights import Sum, WeightSums, effective_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["ONE_SIGMA", "Cutflow", "clopper_pearson"]
 
@@ -40,8 +48,14 @@ def clopper_pearson(passed: int, total: int, *, cl: float = ONE_SIGMA) -> tuple[
 
 
 def _row(
-    key: str, name: str, passed: int | None, total: int, cl: float
-) -> dict[str, str | int | float | None]:
+    key: str,
+    name: str,
+    passed: int | None,
+    total: int,
+    *,
+    cl: float,
+    weighted: tuple[Sum, Sum] | None,
+) -> dict[str, Any]:
     low: float | None
     high: float | None
     if passed is None:
@@ -49,7 +63,7 @@ def _row(
     else:
         efficiency = passed / total if total else None
         low, high = clopper_pearson(passed, total, cl=cl)
-    return {
+    row: dict[str, Any] = {
         key: name,
         "passed": passed,
         "total": total,
@@ -57,6 +71,17 @@ def _row(
         "low": low,
         "high": high,
     }
+    if weighted is not None and passed is not None:
+        (mine, _), (all_, _) = weighted
+        low, high = effective_interval(*weighted, cl=cl)
+        row["weighted"] = {
+            "passed": mine,
+            "total": all_,
+            "efficiency": mine / all_ if all_ else None,
+            "low": low,
+            "high": high,
+        }
+    return row
 
 
 def _added(mine: tuple[int, ...], yours: tuple[int, ...]) -> tuple[int, ...]:
@@ -79,6 +104,8 @@ class Cutflow:
     """Events that pass all other cuts."""
     regions: tuple[tuple[str, int | None], ...] = ()
     """Events that pass all cuts and lie in the region; None = hidden by blinding."""
+    weighted: WeightSums | None = None
+    """Sums of weights of simulated events; None for data."""
 
     def __add__(self, other: object) -> Cutflow:
         if not isinstance(other, Cutflow):
@@ -94,6 +121,9 @@ class Cutflow:
                 f"{list(self.cuts)} and regions {names} here, {list(other.cuts)} and {theirs} there"
             )
             raise SelectionError(msg)
+        if (self.weighted is None) != (other.weighted is None):
+            msg = "A cutflow of data and one of weighted simulated events cannot be added."
+            raise SelectionError(msg)
         return Cutflow(
             cuts=self.cuts,
             entered=self.entered + other.entered,
@@ -105,6 +135,9 @@ class Cutflow:
                 (name, None if a is None or b is None else a + b)
                 for (name, a), (_, b) in zip(self.regions, other.regions, strict=True)
             ),
+            weighted=None
+            if self.weighted is None or other.weighted is None
+            else self.weighted + other.weighted,
         )
 
     def __radd__(self, other: object) -> Cutflow:
@@ -119,32 +152,56 @@ class Cutflow:
     def rows(self, *, cl: float = ONE_SIGMA) -> list[dict[str, Any]]:
         """One row per cut, as in cutflow.json; ``total`` is what entered that cut."""
         totals = (self.entered, *self.passed[:-1])
-        return [
-            _row("cut", name, passed, total, cl)
-            for name, passed, total in zip(self.cuts, self.passed, totals, strict=True)
-        ]
+        sums = self.weighted
+        pairs = None
+        if sums is not None:
+            pairs = zip(sums.passed, (sums.entered, *sums.passed[:-1]), strict=True)
+        return self._rows("cut", self.cuts, self.passed, totals, weighted=pairs, cl=cl)
 
     def cumulative_rows(self, *, cl: float = ONE_SIGMA) -> list[dict[str, Any]]:
         """One row per cut; ``total`` is what entered the first one."""
-        return [
-            _row("cut", name, passed, self.entered, cl)
-            for name, passed in zip(self.cuts, self.passed, strict=True)
-        ]
+        totals = (self.entered,) * len(self.cuts)
+        sums = self.weighted
+        pairs = None if sums is None else ((p, sums.entered) for p in sums.passed)
+        return self._rows("cut", self.cuts, self.passed, totals, weighted=pairs, cl=cl)
 
     def n_minus_1_rows(self, *, cl: float = ONE_SIGMA) -> list[dict[str, Any]]:
         """One row per cut; ``total`` is what passes all other cuts, ``passed`` all cuts."""
-        return [
-            _row("cut", name, self.selected, total, cl)
-            for name, total in zip(self.cuts, self.others, strict=True)
-        ]
+        passed = (self.selected,) * len(self.cuts)
+        sums = self.weighted
+        pairs = None if sums is None else ((sums.selected, t) for t in sums.others)
+        return self._rows("cut", self.cuts, passed, self.others, weighted=pairs, cl=cl)
 
     def region_rows(self, *, cl: float = ONE_SIGMA) -> list[dict[str, Any]]:
         """One row per region; ``total`` is what passes all cuts. Hidden: None everywhere."""
-        return [_row("region", name, n, self.selected, cl) for name, n in self.regions]
+        names = [name for name, _ in self.regions]
+        passed = [n for _, n in self.regions]
+        sums = self.weighted
+        pairs = None if sums is None else ((p, sums.selected) for p in sums.regions)
+        return self._rows(
+            "region", names, passed, (self.selected,) * len(names), weighted=pairs, cl=cl
+        )
+
+    @staticmethod
+    def _rows(
+        key: str,
+        names: Iterable[str],
+        passed: Iterable[int | None],
+        totals: Iterable[int],
+        *,
+        weighted: Iterable[tuple[Sum, Sum]] | None,
+        cl: float,
+    ) -> list[dict[str, Any]]:
+        # `repeat` knows no end, so this `zip` ends with the names.
+        pairs = repeat(None) if weighted is None else weighted
+        return [
+            _row(key, name, p, t, cl=cl, weighted=w)
+            for name, p, t, w in zip(names, passed, totals, pairs, strict=False)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The bare counts, from which `from_json` makes the same cutflow."""
-        return {
+        content = {
             "cuts": list(self.cuts),
             "entered": self.entered,
             "passed": list(self.passed),
@@ -152,6 +209,7 @@ class Cutflow:
             "others": list(self.others),
             "regions": dict(self.regions),
         }
+        return content if self.weighted is None else content | {"weighted": self.weighted.to_json()}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Cutflow:
@@ -163,4 +221,5 @@ class Cutflow:
             tuple(content["alone"]),
             tuple(content["others"]),
             tuple(content["regions"].items()),
+            WeightSums.from_json(content["weighted"]) if "weighted" in content else None,
         )

@@ -1,7 +1,9 @@
 """Histograms of a selection: empty ones to begin with, and filling them from an outcome.
 
-Entries are counted, not weighted: counts in float64 are exact up to 2**53, so the sum of any
-number of chunks is the same in whatever order they come, and uproot writes them as TH1D, TH2D.
+Entries of data are counted: counts in float64 are exact up to 2**53, so the sum of any number of
+chunks is the same in whatever order they come, and uproot writes them as TH1D, TH2D. Simulated
+events have weights: their histograms keep the sum of squares as well (Sumw2 in ROOT), and are as
+independent of the order as the weights' sums are exact, see `na64reco.selection.weights`.
 NaN values (no track, say) are counted in the overflow bin, as boost-histogram does.
 """
 
@@ -57,26 +59,28 @@ def _axis(axis: Axis) -> Any:
     return hist.axis.Regular(axis.bins, *axis.range, name=axis.variable, label=label)
 
 
-def _empty(name: str, histogram: Histogram, stage: str) -> hist.Hist[Any]:
+def _empty(name: str, histogram: Histogram, stage: str, *, weighted: bool) -> hist.Hist[Any]:
     where = f"after {stage!r}" if stage not in {"none", "all"} else f"{stage} cuts"
     if histogram.region is not None:
         where += f", region {histogram.region}"
     return hist.Hist(
         *(_axis(axis) for axis in histogram.axes),
-        storage=hist.storage.Double(),
+        storage=hist.storage.Weight() if weighted else hist.storage.Double(),
         name=name,
         label=where,
     )
 
 
-def empty_histograms(selection: Selection) -> dict[str, hist.Hist[Any]]:
+def empty_histograms(selection: Selection, *, weighted: bool = False) -> dict[str, hist.Hist[Any]]:
     """One empty histogram for each entry of the selection and each of its stages.
+
+    Those for simulated events are ``weighted``.
 
     Those of the blinded region are left out: an empty one would look like "nothing observed".
     `fill_histograms` adds them where the region may be seen.
     """
     return {
-        name: _empty(name, histogram, stage)
+        name: _empty(name, histogram, stage, weighted=weighted)
         for name, histogram, stage in _instances(selection)
         if histogram.region is None or histogram.region != selection.blind
     }
@@ -102,19 +106,27 @@ def fill_histograms(
     Raises
     ------
     SelectionError
-        If the columns are those of other events, or a histogram is missing.
+        If the columns are those of other events, a histogram is missing, or weights other than 1
+        would go into histograms that were not made for them.
     """
     values = Values(columns)
     if values.events != len(outcome.visible):
         msg = f"{values.events} events in the columns, {len(outcome.visible)} in the outcome"
         raise SelectionError(msg)
     selection = outcome.selection
+    weights = outcome.weights
+    weighted = _weighted(histograms) if histograms else weights is not None
+    if weights is not None and not weighted:
+        if np.any(weights != 1):
+            msg = "These events have weights; use empty_histograms(selection, weighted=True)."
+            raise SelectionError(msg)
+        weights = None
     masks: dict[tuple[str, str | None], NDArray[np.intp]] = {}
     for name, histogram, stage in _instances(selection):
         if histogram.region is not None and histogram.region == selection.blind:
             if outcome.blinded is not None:
                 continue
-            histograms.setdefault(name, _empty(name, histogram, stage))
+            histograms.setdefault(name, _empty(name, histogram, stage, weighted=weighted))
         if name not in histograms:
             msg = f"There is no histogram {name!r} to fill; use empty_histograms(selection)."
             raise SelectionError(msg)
@@ -126,5 +138,11 @@ def fill_histograms(
             masks[key] = np.flatnonzero(mask)
         chosen = masks[key]
         histograms[name].fill(
-            *(np.asarray(values[a.variable])[chosen].astype(np.float64) for a in histogram.axes)
+            *(np.asarray(values[a.variable])[chosen].astype(np.float64) for a in histogram.axes),
+            weight=None if weights is None else weights[chosen],
         )
+
+
+def _weighted(histograms: Mapping[str, hist.Hist[Any]]) -> bool:
+    """Whether the histograms keep sums of squared weights; all do or none does."""
+    return next(iter(histograms.values())).storage_type is hist.storage.Weight
