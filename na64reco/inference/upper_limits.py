@@ -1,0 +1,372 @@
+"""Upper limits on the strength of a signal in a counting model, and what they are expected to be.
+
+``profile``
+    The largest strength that is not excluded: P(q >= q observed | strength) = 1 - cl, with the
+    one-sided likelihood ratio q as the order of counts (G. Cowan et al., Eur. Phys. J. C 71 (2011)
+    1554, eq. 14, at the nominal background). The probability is summed over all counts, not
+    approximated, with the nuisance parameters averaged over. With no event and no background this
+    is -ln(1 - cl) = 2.3026 for 90 %.
+``cls``
+    The same over P(q >= q observed | background alone).
+``bayes``
+    Flat prior on strengths >= 0.
+``feldman-cousins``
+    Upper end of the unified interval; one channel, no nuisance parameters. A cross-check.
+``profile-asymptotic``, ``cls-asymptotic``
+    pyhf, with the distribution for large counts. Not for a few events: with none it gives 0.82 and
+    1.35 where 2.30 is right.
+``profile-toys``, ``cls-toys``
+    pyhf, with pseudo-experiments in which the auxiliary measurements fluctuate as well. Slow:
+    minutes for a limit to a few percent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from na64reco.errors import InferenceError, did_you_mean
+from na64reco.inference.counting_model import CountingModel, workspace
+from na64reco.inference.poisson import check_level, feldman_cousins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["BANDS", "Method", "expected_limits", "significance", "upper_limit"]
+
+Method = Literal[
+    "profile",
+    "cls",
+    "bayes",
+    "feldman-cousins",
+    "profile-asymptotic",
+    "cls-asymptotic",
+    "profile-toys",
+    "cls-toys",
+]
+
+BANDS = (-2, -1, 0, 1, 2)
+"""Standard deviations at which expected limits are given."""
+
+_CELLS = 2_000_000
+"""More combinations of counts than this are left to the asymptotic methods."""
+_TOYS = 500
+
+
+def _largest(
+    model: CountingModel, strength: float, at_least: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Counts of each channel beyond which there is nothing to speak of (1e-7)."""
+    errors = np.sum(model.signal_modes**2, axis=1), np.sum(model.background_modes**2, axis=1)
+    mean = strength * model.signal * np.exp(3 * np.sqrt(errors[0]))
+    mean = mean + model.background * np.exp(3 * np.sqrt(errors[1]))
+    largest: NDArray[np.int64] = np.maximum(
+        at_least, np.ceil(mean + 6 * np.sqrt(mean) + 8).astype(np.int64)
+    )
+    if np.prod(largest + 1.0) > _CELLS:
+        msg = (
+            f"Counts up to {largest.tolist()} in {len(largest)} channels are too many to be summed "
+            "one by one. With so many events the method 'profile-asymptotic' or 'cls-asymptotic' "
+            "is right."
+        )
+        raise InferenceError(msg)
+    return largest
+
+
+def _best_strength(model: CountingModel, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Strength >= 0 that maximises the nominal likelihood, one for each row of counts."""
+    s, b = model.signal, model.background
+    total = s.sum()
+    high = np.asarray(counts.sum(axis=-1) / total + 1e-9)
+    low: NDArray[np.float64] = np.zeros_like(high)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        mean = middle[..., None] * s + b
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.where(counts > 0, counts * s / mean, 0.0).sum(axis=-1) - total
+        low, high = np.where(slope > 0, middle, low), np.where(slope > 0, high, middle)
+    return low
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """All counts that may come, with what does not depend on the strength."""
+
+    model: CountingModel
+    largest: NDArray[np.int64]
+    n: NDArray[np.float64]
+    """Shape (..., channels)."""
+    best: NDArray[np.float64]
+    """Shape (...)."""
+
+    @classmethod
+    def of(cls, model: CountingModel, strength: float, at_least: NDArray[np.int64]) -> _Counts:
+        largest = _largest(model, strength, at_least)
+        n = np.moveaxis(np.indices(tuple(largest + 1)), 0, -1).astype(np.float64)
+        return cls(model, largest, n, _best_strength(model, n))
+
+    def ratio(self, strength: float) -> NDArray[np.float64]:
+        """q at the nominal background, shape (...)."""
+        s, b = self.model.signal, self.model.background
+
+        def log(strength: NDArray[np.float64] | float) -> NDArray[np.float64]:
+            mean = np.asarray(strength)[..., None] * s + b
+            with np.errstate(divide="ignore", invalid="ignore"):
+                gain = np.where(self.n > 0, self.n * np.log(mean), 0.0)
+            return np.asarray((gain - mean).sum(axis=-1))
+
+        q = 2 * (log(self.best) - log(strength))
+        return np.where(self.best > strength, 0.0, q)
+
+
+def _excluded(counts: _Counts, observed: NDArray[np.int64], strength: float, *, cls: bool) -> float:
+    """p-value (or CLs) of a strength."""
+    q = counts.ratio(strength)
+    # Equal by construction, not by rounding.
+    as_far = q >= q[tuple(observed)] - 1e-9
+    p = float(counts.model.probabilities(strength, counts.largest)[as_far].sum())
+    if cls:
+        p /= float(counts.model.probabilities(0.0, counts.largest)[as_far].sum())
+    return p
+
+
+def _crossing(
+    p: Callable[[float], float], target: float, start: float, *, precision: float = 1e-7
+) -> float:
+    """Where the falling function p passes the target; from above, where it jumps."""
+    low, high = 0.0, start
+    while p(high) > target:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if p(middle) > target else (low, middle)
+        if high - low < precision * high:
+            break
+    return high
+
+
+def _summed(model: CountingModel, cl: float, *, cls: bool) -> float:
+    assert model.observed is not None
+    observed = model.observed
+    start = (3 + 2 * float(observed.sum())) / float(model.signal.sum())
+    reach = [start]
+    found = [_Counts.of(model, start, observed)]
+
+    def p(strength: float) -> float:
+        if strength > reach[0]:
+            reach[0] = strength
+            found[0] = _Counts.of(model, strength, observed)
+        return _excluded(found[0], observed, strength, cls=cls)
+
+    return _crossing(p, 1 - cl, start)
+
+
+def _bayes(model: CountingModel, cl: float) -> float:
+    assert model.observed is not None
+    top = (10 + 4 * float(model.observed.sum())) / float(model.signal.sum())
+    while True:
+        strengths = np.linspace(0.0, top, 2001)
+        density = model.likelihood(strengths)
+        if density[-1] < 1e-7 * density.max():
+            break
+        top *= 2
+    steps = 0.5 * (density[1:] + density[:-1])
+    area = np.concatenate(([0.0], np.cumsum(steps)))
+    return float(np.interp(cl * area[-1], area, strengths))
+
+
+def _pyhf(model: CountingModel, cl: float, *, cls: bool, toys: int, seed: int) -> float:
+    import pyhf
+
+    assert model.observed is not None
+    # One event at unit strength: the fits see numbers of order one.
+    unit = float(model.signal.sum())
+    scaled = CountingModel(
+        model.names,
+        model.signal / unit,
+        model.background,
+        model.covariance,
+        model.signal_errors,
+        model.observed,
+    )
+    top = 10 + 4 * float(model.observed.sum()) + 10 * math.sqrt(float(model.background.sum()))
+    # Its validation calls what jsonschema deprecates; the schema is checked in a test.
+    hypothesis = pyhf.Model(
+        {"channels": workspace(scaled)["channels"]},
+        poi_name="mu",
+        modifier_settings={"normsys": {"interpcode": "code1"}},
+        validate=False,
+    )
+    data = [*map(float, model.observed), *hypothesis.config.auxdata]
+    bounds = hypothesis.config.suggested_bounds()
+    bounds[hypothesis.config.poi_index] = (0.0, 4 * top)
+    options: dict[str, Any] = {"test_stat": "qtilde", "par_bounds": bounds}
+    calculators = pyhf.infer.calculators
+    if toys:
+        options |= {"ntoys": toys, "track_progress": False}
+        calculator = calculators.ToyCalculator(data, hypothesis, **options)
+    else:
+        calculator = calculators.AsymptoticCalculator(data, hypothesis, **options)
+
+    def p(strength: float) -> float:
+        if toys:
+            # The same toys for every strength; pyhf draws them from the global generator.
+            np.random.seed(seed)  # noqa: NPY002
+        q = calculator.teststatistic(strength)
+        both, _, ratio = calculator.pvalues(q, *calculator.distributions(strength))
+        return float(ratio if cls else both)
+
+    return _crossing(p, 1 - cl, min(3.0, top), precision=1e-2 if toys else 1e-7) / unit
+
+
+def upper_limit(
+    model: CountingModel,
+    *,
+    cl: float = 0.9,
+    method: Method = "profile",
+    toys: int = _TOYS,
+    seed: int = 1,
+) -> float:
+    """Upper limit on the signal's strength, in units of the model's signal.
+
+    Parameters
+    ----------
+    toys, seed
+        Pseudo-experiments of the methods with toys, and their seed.
+
+    Returns
+    -------
+    float
+        Infinite without a signal.
+
+    Raises
+    ------
+    InferenceError
+        If nothing was observed yet, for an unknown method, a confidence level outside (0, 1), more
+        counts than can be summed, or if the method does not apply.
+    """
+    check_level(cl)
+    if method not in get_args(Method):
+        msg = f"There is no method {method!r}. {did_you_mean(method, get_args(Method))}"
+        raise InferenceError(msg)
+    if model.observed is None:
+        msg = "The counts are blinded: there is no observed limit yet; expected_limits needs none."
+        raise InferenceError(msg)
+    if not model.signal.any():
+        return math.inf
+    if method == "feldman-cousins":
+        if len(model.names) > 1 or model.signal_modes.any() or model.background_modes.any():
+            msg = (
+                "Feldman-Cousins intervals are made for one channel without uncertainties; use "
+                "'profile', or drop the uncertainties."
+            )
+            raise InferenceError(msg)
+        top = feldman_cousins(int(model.observed[0]), float(model.background[0]), cl=cl)[1]
+        return top / float(model.signal[0])
+    if method == "bayes":
+        return _bayes(model, cl)
+    if method in {"profile", "cls"}:
+        return _summed(model, cl, cls=method == "cls")
+    cls = method.startswith("cls")
+    return _pyhf(model, cl, cls=cls, toys=toys if method.endswith("toys") else 0, seed=seed)
+
+
+def _limits(
+    model: CountingModel, observed: NDArray[np.int64], cl: float, *, cls: bool
+) -> NDArray[np.float64]:
+    """Limits for many observed counts, shape (observations, channels), at once: one sum each."""
+    top = (4 + 2 * float(observed.sum(axis=1).max())) / float(model.signal.sum())
+    while True:
+        counts = _Counts.of(model, top, observed.max(axis=0))
+        place = np.ravel_multi_index(tuple(observed.T), tuple(counts.largest + 1))
+        strengths = np.linspace(0.0, top, 201)
+        log_p = np.empty((len(strengths), len(observed)))
+        alone = model.probabilities(0.0, counts.largest).ravel()
+        for i, strength in enumerate(strengths):
+            q = counts.ratio(float(strength)).ravel()
+            order = np.argsort(-q, kind="stable")
+            as_far = np.searchsorted(-q[order], -q[place] + 1e-9, side="right") - 1
+            chance = model.probabilities(float(strength), counts.largest).ravel()
+            p = np.cumsum(chance[order])[as_far]
+            if cls:
+                p = p / np.cumsum(alone[order])[as_far]
+            log_p[i] = np.log(p)
+        if log_p[-1].max() < np.log(1 - cl):
+            break
+        top *= 2
+    target = np.log(1 - cl)
+    found = np.zeros(len(observed))
+    for j, curve in enumerate(log_p.T):
+        above = np.flatnonzero(curve > target)
+        if len(above):
+            i = above[-1]
+            found[j] = np.interp(-target, -curve[i : i + 2], strengths[i : i + 2])
+    return found
+
+
+def expected_limits(
+    model: CountingModel, *, cl: float = 0.9, method: Method = "profile"
+) -> NDArray[np.float64]:
+    """Quantiles of the limit if there is only background, shape (5,): -2, ..., +2 sigma.
+
+    The limit of every count that may come, weighted with the probability that it comes. Good to
+    1e-3.
+
+    Raises
+    ------
+    InferenceError
+        As `upper_limit`.
+    """
+    from scipy.special import ndtr
+
+    if not model.signal.any():
+        return np.full(len(BANDS), math.inf)
+    none = np.zeros(len(model.names), dtype=np.int64)
+    largest = _largest(model, 0.0, none)
+    chance = model.probabilities(0.0, largest).ravel()
+    counts = np.stack(np.unravel_index(np.arange(len(chance)), largest + 1), axis=-1)
+    order = np.argsort(-chance, kind="stable")
+    # The two-sigma quantiles are at 2.3 %: 0.1 % of counts may be left out.
+    order = order[: int(np.searchsorted(np.cumsum(chance[order]), 0.999 * chance.sum())) + 1]
+    if method in {"profile", "cls"}:
+        check_level(cl)
+        limits = _limits(model, counts[order], cl, cls=method == "cls")
+    else:
+        limits = np.array(
+            [upper_limit(model.with_observed(counts[i]), cl=cl, method=method) for i in order]
+        )
+    rank = np.argsort(limits, kind="stable")
+    below = np.cumsum(chance[order][rank]) / chance[order].sum()
+    at = np.searchsorted(below, ndtr(np.array(BANDS, dtype=np.float64)))
+    quantiles: NDArray[np.float64] = limits[rank][np.minimum(at, len(rank) - 1)]
+    return quantiles
+
+
+def significance(model: CountingModel) -> float:
+    """Z of the chance that the background gives counts at least as signal-like.
+
+    In the order of the likelihood ratio at the nominal background.
+
+    Raises
+    ------
+    InferenceError
+        If nothing was observed yet.
+    """
+    from scipy.special import ndtri
+
+    if model.observed is None:
+        msg = "The counts are blinded: there is no significance yet."
+        raise InferenceError(msg)
+    counts = _Counts.of(model, 0.0, model.observed)
+    s, b, n = model.signal, model.background, counts.n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = np.where(n > 0, n * np.log1p(counts.best[..., None] * s / b), 0.0)
+    q = 2 * (gain - counts.best[..., None] * s).sum(axis=-1)
+    chance = model.probabilities(0.0, counts.largest)
+    p = float(chance[q >= q[tuple(model.observed)] - 1e-9].sum())
+    return max(0.0, -float(ndtri(min(p, 1.0)))) if p > 0 else math.inf
