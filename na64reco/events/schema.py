@@ -80,6 +80,13 @@ SCALARS: Final[Mapping[str, Column]] = MappingProxyType(
         "trigger": _column("uint32", "", "bits: 1 physics, 2 beam (no ECAL threshold), 4 random"),
         "master_time": _column("float32", "ns", "trigger time reference"),
         "spill_time": _column("float32", "s", "time since the beginning of the spill, optional"),
+        "scaler": _column(
+            "uint64", "", "beam coincidences since the run began, up to this event, optional"
+        ),
+        "scaler_live": _column(
+            "uint64", "", "those of them during which a trigger could be accepted, optional"
+        ),
+        "prescale": _column("uint32", "", "prescale factor of the beam trigger, optional"),
         "MC_process": _column("uint8", "", "simulated process, a code of PROCESSES"),
         "MC_weight": _column("float32", "", "weight of the simulated event"),
         "MC_momentum": _column("float32", "GeV/c", "true momentum where the magnets begin"),
