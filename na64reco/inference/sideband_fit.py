@@ -205,7 +205,7 @@ class Extrapolation:
     """Number of events that a fit expects in a range outside it."""
 
     value: float
-    """Most likely number (0 only where `limit_only`)."""
+    """Most likely number; not to be quoted where `limit_only`."""
     log_error: float
     """Standard deviation of its logarithm; infinite where only the limit is known."""
     upper: float
@@ -240,6 +240,7 @@ def extrapolate(fit: SidebandFit, box: tuple[float, float], *, cl: float = 0.9) 
     """
     log_ratio, slope = ratio_and_slope(fit, box)
     direction = np.concatenate([[1.0], slope])
+    value = fit.total * float(np.exp(log_ratio))
     log_error = np.inf
     reason = ""
     if fit.events < FEWEST:
@@ -253,8 +254,7 @@ def extrapolate(fit: SidebandFit, box: tuple[float, float], *, cl: float = 0.9) 
             reason = f"known to no better than a factor of {np.exp(log_error):.2g}"
     if reason:
         upper = profile_upper(fit, box, cl=cl)
-        return Extrapolation(0.0, np.inf, upper, cl, True, reason, float(np.exp(log_ratio)))
-    value = fit.total * float(np.exp(log_ratio))
+        return Extrapolation(value, np.inf, upper, cl, True, reason, float(np.exp(log_ratio)))
     upper = value * float(np.exp(ndtri(cl) * log_error))
     return Extrapolation(value, log_error, upper, cl, False, "", float(np.exp(log_ratio)))
 
