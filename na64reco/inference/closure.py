@@ -93,22 +93,22 @@ def close(
 def closure_tests(period: PeriodData) -> tuple[Closure, ...]:
     """Sideband A from its upper part to its lower, sideband C from far to near the box."""
     box, data = period.box, period.data
-    tests = []
+    tests: list[Closure] = []
     a = data.take(data.hcal < box.hcal)
     for share in (0.3, 0.5):
         middle = round(box.ecal + share * (box.top - box.ecal))
-        for shape in ECAL_SHAPES[:2]:
-            tests.append(
-                close(
-                    f"A: E_ECAL, {shape.name}",
-                    a.ecal,
-                    a.weight,
-                    shape,
-                    fitted=(middle, box.top),
-                    predicted=(box.ecal, middle),
-                    scale=period.beam,
-                )
+        tests += [
+            close(
+                f"A: E_ECAL, {shape.name}",
+                a.ecal,
+                a.weight,
+                shape,
+                fitted=(middle, box.top),
+                predicted=(box.ecal, middle),
+                scale=period.beam,
             )
+            for shape in ECAL_SHAPES[:2]
+        ]
     c = data.take(data.ecal < box.ecal)
     near = (box.hcal, box.hcal + 2.0)
     tests.append(

@@ -1,16 +1,16 @@
 """What upper limit to expect of one count before it is looked at: to choose the signal box by.
 
-With n events seen and a background that is known as a gamma distribution, the limit on the signal s
-is CLs, P(N <= n | s) = (1 - cl) P(N <= n | 0); a Poisson count of gamma-distributed mean is a negative
-binomial, so that all of it is in closed form. No event gives s = -ln(1 - cl) = 2.303 for 90 %,
-whatever the background (A. Read, J. Phys. G 28 (2002) 2693).
+With n events seen and a background that is known as a gamma distribution, the limit on the signal
+s is CLs, P(N <= n | s) = (1 - cl) P(N <= n | 0); a Poisson count of gamma-distributed mean is a
+negative binomial, so that all of it is in closed form. No event gives s = -ln(1 - cl) = 2.303 for
+90 %, whatever the background (A. Read, J. Phys. G 28 (2002) 2693).
 
 Which number stands for "expected" is a choice:
 
-- ``mean``: the limit averaged over the counts that the background alone gives (G. Feldman, R. Cousins,
-  Phys. Rev. D 57 (1998) 3873, section V, call it sensitivity). Smooth in the background; the default.
-- ``median``: of the same. A step function of the background: 2.303 up to b = 0.69, so its optimum
-  is always at one of the steps.
+- ``mean``: the limit averaged over the counts that the background alone gives (the sensitivity of
+  G. Feldman, R. Cousins, Phys. Rev. D 57 (1998) 3873, section V). Smooth in the background.
+- ``median``: of the same. A step function of the background, 2.303 up to b = 0.69, so that its
+  optimum is always at one of the steps.
 - ``asimov``: the one-sided profile likelihood's limit on the count that equals the background (G.
   Cowan et al., Eur. Phys. J. C 71 (2011) 1554). Smooth, but asymptotic: 0.82 at b = 0.
 """
@@ -51,7 +51,7 @@ def count_probability(counts: int, background: float, error: float) -> Array:
     if background <= 0:
         return np.where(n == 0, 1.0, 0.0)
     if error < 1e-6 * background:
-        return np.exp(xlogy(n, background) - background - gammaln(n + 1))
+        return np.asarray(np.exp(xlogy(n, background) - background - gammaln(n + 1)))
     k, theta = (background / error) ** 2, error**2 / background
     log = gammaln(n + k) - gammaln(k) - gammaln(n + 1) - xlog1py(k, theta)
     return np.asarray(np.exp(log + n * np.log(theta / (1 + theta))))
@@ -75,7 +75,7 @@ def limit_on_count(counts: int, background: float, error: float, *, cl: float = 
         middle = 0.5 * (low + high)
         above = tail(middle) > (1 - cl) * below
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return 0.5 * (low + high)
+    return np.asarray(0.5 * (low + high))
 
 
 def expected_limit(
