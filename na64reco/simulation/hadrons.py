@@ -1,20 +1,11 @@
 """Hadrons in ECAL and HCAL.
 
-A hadron ionises up to the point where it interacts, which is exponentially distributed in its own
-interaction lengths (see `interactions`), or up to the end of its range. Behind that point, the
-shower's longitudinal profile is that of R. K. Bock, T. Hansl-Kofahl, L. P. S. Shah, NIM 186 (1981)
-533: an electromagnetic part, gamma-distributed in radiation lengths, and a hadronic part,
-gamma-distributed in nuclear interaction lengths, with
-
-    alpha = 0.62 + 0.32 ln E, beta = 0.22 per X0, gamma = 0.91 - 0.02 ln E per lambda,
-
-each stretched by a factor of its own that fluctuates by 20 % (assumed). The electromagnetic share
-fluctuates as in `interactions`. The HCAL sees the two parts with different responses e and h; their
-ratio makes its constant term, 1.4 for the setups' 5 %. It is calibrated with pions of the beam's
-momentum; at other energies it is not linear. Stochastic fluctuations are the setup's. Laterally
-both parts have Grindhammer-Peters profiles. The ECAL sees 0.8 of the hadronic part.
-
-For rare events the interaction can be drawn later than it happens, with a weight (`stretch`).
+How far hadrons fly and how their showers develop along the beam is in `development`. The
+electromagnetic share fluctuates as in `interactions`. The HCAL sees the two parts with different
+responses e and h; their ratio makes its constant term, 1.4 for the setups' 5 %. It is calibrated
+with pions of the beam's momentum; at other energies it is not linear. Stochastic fluctuations are
+the setup's. Laterally both parts have Grindhammer-Peters profiles. The ECAL sees 0.8 of the
+hadronic part.
 
 `assumed`: radii, responses. Left out: elastic and quasi-elastic scattering, back-scattered
 particles, energy that leaks into gaps, late muons from decays, change of interaction lengths with
@@ -29,17 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
-from scipy.special import gammainc
 
+from na64reco.simulation.development import develop
 from na64reco.simulation.geometry import Frame, Line, section_frame
 from na64reco.simulation.interactions import (
     SHARE_RMS,
-    available_energy,
     electromagnetic_share,
     interacting_less,
-    share_fluctuation,
 )
-from na64reco.simulation.ionisation import mean_one
 from na64reco.simulation.lateral import share_out, smear
 from na64reco.simulation.tracks import PION
 
@@ -48,15 +36,12 @@ if TYPE_CHECKING:
 
     from na64reco.setup.model import Setup
 
-__all__ = ["HadronDeposits", "Stack", "hadron_energies", "stack_of"]
+__all__ = ["HadronDeposits", "Stack", "hadron_energies", "hcal_response", "stack_of"]
 
 _ECAL_RADII, _HCAL_RADII = np.array([8.0, 45.0]), np.array([25.0, 90.0])
 """mm, electromagnetic and hadronic part."""
 
 _ECAL_RESPONSE = np.array([1.0, 0.8])
-
-_STRETCH_RMS = 0.2
-"""Of the logarithm of the two parts' lengths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +56,8 @@ class Stack:
     """Radiation lengths, shape (parts,)."""
     mip: NDArray[np.float64]
     """Mean energy of a minimum-ionising particle, GeV, shape (parts,)."""
+    longer: NDArray[np.float64]
+    """`interacting_less` of each part, shape (kinds, parts)."""
 
     def crossed(self, line: Line) -> NDArray[np.bool_]:
         """Parts that each track hits, shape (rows, parts)."""
@@ -94,6 +81,10 @@ def stack_of(setup: Setup) -> Stack:
             (share * ecal.radiation_lengths, np.full(modules, hcal.radiation_lengths))
         ),
         mip=np.concatenate((share * ecal.mip, np.full(modules, hcal.mip))),
+        longer=np.column_stack(
+            [interacting_less(ecal.sampling)] * len(share)
+            + [interacting_less(hcal.sampling)] * modules
+        ),
     )
 
 
@@ -105,8 +96,8 @@ class HadronDeposits:
     """GeV, shape (rows, sections, nx, ny)."""
     hcal: NDArray[np.float64]
     """GeV, shape (rows, modules, nx, ny)."""
-    charged_behind_ecal: NDArray[np.float64]
-    """Mean number of charged particles that reach the VETO, shape (rows,)."""
+    charged_behind_ecal: NDArray[np.int64]
+    """Charged particles that reach the VETO, shape (rows,)."""
     deposited: NDArray[np.float64]
     """True energy in every part of the `Stack`, before response and leakage aside, GeV."""
     leaked: NDArray[np.float64]
@@ -157,88 +148,7 @@ def _containment(setup: Setup) -> NDArray[np.float64]:
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Development:
-    """Showers along the stack; the last axis but for `parts` is the part."""
-
-    parts: NDArray[np.float64]
-    """GeV, electromagnetic and hadronic, shape (rows, parts, 2)."""
-    ionisation: NDArray[np.float64]
-    """GeV, shape (rows, parts)."""
-    interacts_in: NDArray[np.int64]
-    """Part of the interaction; the number of parts if there is none. Shape (rows,)."""
-    available: NDArray[np.float64]
-    """GeV, shape (rows,)."""
-    weight: NDArray[np.float64]
-
-
-def _develop(
-    rng: np.random.Generator,
-    setup: Setup,
-    stack: Stack,
-    crossed: NDArray[np.bool_],
-    energy: NDArray[np.float64],
-    kind: NDArray[np.int8],
-    charge: NDArray[np.int8],
-    start: NDArray[np.float64],
-    stretch: float,
-) -> _Development:
-    """Ionisation, interaction and shower."""
-    rows, n, total = len(energy), stack.ecal_sections, len(stack.frames)
-    longer = np.column_stack(
-        [interacting_less(setup.ecal.sampling)] * n
-        + [interacting_less(setup.hcal.sampling)] * (total - n)
-    )
-    depths = np.where(crossed, stack.interaction, 0.0)
-    radiation = np.where(crossed, stack.radiation, 0.0)
-    lengths = depths / longer[kind]
-    end = np.cumsum(lengths, axis=1)
-    begin = end - lengths
-    begins = start * lengths[:, :n].sum(axis=1)
-    drawn = rng.exponential(1.0, rows)
-    point = begins + stretch * drawn
-    weight = stretch * np.exp(-drawn * (stretch - 1))
-    interacts_in = np.sum(end <= point[:, None], axis=1)
-
-    # Share of every part that lies before the interaction (and behind the start).
-    with np.errstate(invalid="ignore", divide="ignore"):
-        before = np.clip((point[:, None] - begin) / lengths, 0, 1)
-        unborn = np.clip((begins[:, None] - begin) / lengths, 0, 1)
-    before, unborn = np.where(crossed, before, 0.0), np.where(crossed, unborn, 0.0)
-    available = available_energy(energy, kind, charge)
-    ionisation = (before - unborn) * stack.mip * (charge != 0)[:, None]
-    ionisation *= mean_one(rng, ionisation.shape, 0.08)
-    # At the end of its range a particle has nothing left.
-    spent = np.minimum(np.cumsum(ionisation, axis=1), available[:, None])
-    zero = np.zeros((rows, 1))
-    ionisation = np.diff(spent, axis=1, prepend=zero)
-    left = available - spent[:, -1]
-
-    log = np.log(np.maximum(energy, 2.0))
-    alpha = (0.62 + 0.32 * log)[:, None]
-    x0 = np.cumsum(radiation, axis=1) - (before * radiation).sum(axis=1)[:, None]
-    nuclear = np.cumsum(depths, axis=1) - (before * depths).sum(axis=1)[:, None]
-    scale = np.exp(-_STRETCH_RMS * rng.standard_normal((2, rows, 1)))
-    electromagnetic = gammainc(alpha, 0.22 * np.maximum(0.0, x0) * scale[0])
-    slope = (0.91 - 0.02 * log)[:, None]
-    hadronic = gammainc(alpha, slope * np.maximum(0.0, nuclear) * scale[1])
-    mean = np.where(
-        interacts_in < n,
-        electromagnetic_share(energy, kind, setup.ecal.sampling.absorber),
-        electromagnetic_share(energy, kind, setup.hcal.sampling.absorber),
-    )
-    share = share_fluctuation(rng, mean)
-    parts = np.stack(
-        (
-            (left * share)[:, None] * np.diff(electromagnetic, axis=1, prepend=zero),
-            (left * (1 - share))[:, None] * np.diff(hadronic, axis=1, prepend=zero),
-        ),
-        axis=-1,
-    )
-    return _Development(parts, ionisation, interacts_in, available, weight)
-
-
-def _hcal_response(setup: Setup) -> NDArray[np.float64]:
+def hcal_response(setup: Setup) -> NDArray[np.float64]:
     """For the electromagnetic and hadronic part: right on average for pions of the beam."""
     momentum, pion = np.array([setup.beam.momentum]), np.array([PION], dtype=np.int8)
     share = float(electromagnetic_share(momentum, pion, setup.hcal.sampling.absorber)[0])
@@ -285,7 +195,7 @@ def hadron_energies(
         raise ValueError(msg)
     stack = stack_of(setup)
     crossed = stack.crossed(line)
-    shower = _develop(rng, setup, stack, crossed, energy, kind, charge, start, stretch)
+    shower = develop(rng, setup, stack, crossed, energy, kind, charge, start, stretch)
     parts, ionisation = shower.parts, shower.ionisation
     local = np.full((len(energy), len(stack.frames), 2), np.nan)
     for number, frame in enumerate(stack.frames):
@@ -309,7 +219,7 @@ def hadron_energies(
     )
     _spread(
         rng,
-        parts[:, n:] * _hcal_response(setup),
+        parts[:, n:] * hcal_response(setup),
         ionisation[:, n:],
         local[:, n:],
         _HCAL_RADII,
@@ -320,7 +230,5 @@ def hadron_energies(
     )
     deposited = parts.sum(axis=2) + ionisation
     leaked = np.maximum(0.0, shower.available - deposited.sum(axis=1))
-    behind = shower.available - deposited[:, :n].sum(axis=1)
-    ranges_out = behind < 1e-6
-    charged = np.where(shower.interacts_in < n, 0.15 * behind, ((charge != 0) & ~ranges_out) * 1.0)
+    charged = shower.charged_behind_ecal
     return HadronDeposits(ecal, hcal, charged, deposited, leaked, shower.weight)

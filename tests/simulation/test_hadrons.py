@@ -25,7 +25,7 @@ def test_most_probable_path_is_a_mip_through_the_ecal(pions):
     # polystyrene, for pions and nucleons.
     lead, plastic = 11.35 * 1.5, 1.06 * 1.5
     longer = (lead / 199.6 + plastic / 81.7) / (lead / 226.2 + plastic / 113.7)
-    through = (ecal > 0.3) & (ecal < 1.2)
+    through = (ecal > 0.3) & (ecal < 0.8)
     assert through.mean() == pytest.approx(np.exp(-1.6 / longer), abs=0.02)
     assert np.median(ecal[through]) == pytest.approx(0.5, abs=0.03)  # MIP [arXiv:2110.15111]
 
@@ -111,7 +111,7 @@ def modules_without_signal(found, modules, rows, *, threshold):
 
 def test_resolution_of_the_hcal_follows_sixty_percent_over_root_e(setup, rng):
     for energy in (10.0, 30.0, 100.0):
-        seen = shoot(setup, rng, 8000, energy, PION).hcal.sum(axis=(1, 2, 3))
+        seen = shoot(setup, rng, 5000, energy, PION).hcal.sum(axis=(1, 2, 3))
         expected = np.hypot(0.6 / np.sqrt(energy), 0.05)
         assert seen.std() / seen.mean() == pytest.approx(expected, rel=0.06)
 
@@ -147,14 +147,26 @@ def test_slow_hadrons_end_in_the_ecal(setup, rng):
     found = shoot(setup, rng, 400, 0.33, PION, start=0.0)
     np.testing.assert_allclose(found.deposited.sum(axis=1) + found.leaked, 0.33)
     assert found.hcal[:, 1:].sum() < 0.02 * 400 * 0.33
-    assert found.charged_behind_ecal.max() < 0.3
+    assert found.charged_behind_ecal.mean() < 0.05
 
 
 def test_hadrons_that_pass_leave_a_mip_per_module(setup, rng):
     found = shoot(setup, rng, 30_000, 100.0, PION, stretch=10.0)
-    through = found.leaked > 90
+    # Nothing but ionisation: 92.8 GeV on average.
+    through = found.leaked > 91.5
     assert through.sum() > 1000
     assert found.hcal[through, :3].sum(axis=(2, 3)).mean(axis=0) == pytest.approx(2.4, rel=0.03)
+
+
+def quiet_collisions(energy, allowed):
+    """Share of collisions in which the target dissociates and takes less than `allowed` GeV.
+
+    5 % with dN/dM^2 ~ 1/M^2 between (m_p + m_pi)^2 and 0.1 s.
+    """
+    mass2, low = 0.938272**2, (0.938272 + 0.139570) ** 2
+    high = 0.1 * (2 * 0.938272 * energy + mass2)
+    most = mass2 + 2 * 0.938272 * allowed
+    return 0.05 * np.log(max(most, low) / low) / np.log(high / low)
 
 
 @pytest.mark.parametrize(("modules", "published"), [(1, 1e-2), (2, 1e-6), (4, 1e-11)])
@@ -162,33 +174,50 @@ def test_punch_through(setup, rng, modules, published):
     """arXiv:2110.15111: pi, K and n through modules of 7.5 interaction lengths.
 
     Neutral ones leave less than 0.1 GeV, charged ones minimum-ionising particles; by importance
-    sampling of the interaction point. Against the probability to pass without interaction in
-    closed form, and, on average over the kinds, the published order of magnitude.
+    sampling of the collisions. Against the probability to pass without a collision that is seen,
+    in closed form, and, on average over the kinds, the published order of magnitude.
     """
-    rows, energy = 20_000, 100.0
+    rows, energy = 30_000, 100.0
     where = with_depth(setup, 7.5 if modules < 4 else 15.0)
     seen = min(modules, 2)
     pion = (25 * 7.874 / 132.1 + 4 * 1.06 / 81.7) / (25 * 7.874 / 160.8 + 4 * 1.06 / 113.7)
     found = {}
     for kind, charge, longer in ((PROTON, 0, 1.0), (PION, -1, pion), (KAON, -1, 1.08 * pion)):
-        shots = shoot(where, rng, rows, energy, kind, charge=charge, stretch=5.0 * modules)
+        shots = shoot(where, rng, rows, energy, kind, charge=charge, stretch=4.0 * modules)
         assert shots.weight.mean() == pytest.approx(1, abs=0.1)
         threshold = 0.1 if charge == 0 else 1.6 * 2.4 * seen
         found[kind], error = modules_without_signal(shots, seen, rows, threshold=threshold)
-        passing = np.exp(-7.5 * modules / longer)
-        assert error < 0.05 * found[kind]
-        # Some interact, but in the last few percent of an interaction length.
-        assert passing - 4 * error < found[kind] < 1.25 * passing + 4 * error
+        depth = 7.5 * modules / longer
+        low = np.exp(-depth)
+        # Of the energy of a charged one's collisions the rest of the threshold is allowed to all.
+        high = np.exp(-depth * (1 - quiet_collisions(energy, 1.5 * (threshold - 2.4 * seen))))
+        assert error < 0.1 * found[kind]
+        # Some collide, but in the last few percent of an interaction length.
+        assert low - 4 * error < found[kind] < 1.25 * max(low, high) + 4 * error
     average = np.exp(np.mean(np.log(list(found.values()))))
     assert published / 10 < average < published * 10
 
 
+def test_stretched_collisions_keep_the_means(setup):
+    """Importance sampling changes neither the mean signal nor how often it is small."""
+    where = with_depth(setup, 3.0)
+    results = []
+    for stretch in (1.0, 2.0):
+        shots = shoot(where, np.random.default_rng(7), 60_000, 60.0, PROTON, stretch=stretch)
+        seen = shots.hcal[:, :1].sum(axis=(1, 2, 3))
+        values = [shots.weight * seen, shots.weight * (seen < 20), shots.weight * (seen < 4)]
+        results.append([(v.mean(), v.std() / np.sqrt(len(v))) for v in values])
+    for (plain, error), (weighted, other) in zip(*results, strict=True):
+        assert abs(plain - weighted) < 4 * np.hypot(error, other)
+        assert other < 0.05 * weighted
+
+
 def test_depth_that_holds_95_percent(setup, rng):
     """0.2 ln E + 0.7 + 2.5 E^0.13 interaction lengths (C. W. Fabjan, T. Ludlam, 1982)."""
-    depths = np.array([5.0, 6.0, 7.0, 8.0, 9.0])
+    depths = np.array([5.5, 6.5, 7.5])
     for energy in (50.0, 100.0):
         held = [
-            shoot(with_depth(setup, depth), rng, 1500, energy, PION).deposited[:, 2].mean() / energy
+            shoot(with_depth(setup, depth), rng, 5000, energy, PION).deposited[:, 2].mean() / energy
             for depth in depths
         ]
         expected = 0.2 * np.log(energy) + 0.7 + 2.5 * energy**0.13
