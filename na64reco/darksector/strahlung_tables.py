@@ -153,23 +153,39 @@ class StrahlungTable:
         ModelError
             Outside the table, or where it has no spectra.
         """
-        cumulative = self._distribution()
         share, m, e = np.broadcast_arrays(
             *(np.asarray(value, dtype=np.float64) for value in (x, mass, energy))
         )
-        shape = share.shape
-        share, m, e = share.ravel(), m.ravel(), e.ravel()
+        return self.fractions_above(share[..., None], m, e)[..., 0]
+
+    def fractions_above(
+        self, x: ArrayLike, mass: ArrayLike, energy: ArrayLike
+    ) -> NDArray[np.float64]:
+        """The same for many x at each mass and energy; errors as there.
+
+        Parameters
+        ----------
+        x
+            Shape (..., values), that broadcasts against the masses' and energies' (..., 1).
+        """
+        cumulative = self._distribution()
+        m, e = np.broadcast_arrays(
+            np.asarray(mass, dtype=np.float64), np.asarray(energy, dtype=np.float64)
+        )
+        share = np.asarray(x, dtype=np.float64)
+        share = np.broadcast_to(share, (*m.shape, share.shape[-1])).reshape(m.size, -1)
+        shape, m, e = m.shape, m.ravel(), e.ravel()
         rows = self._interpolate(cumulative, m, e)
-        low, high = _ends(m, e, self.lepton, self.nucleus)
+        low, high = (end[:, None] for end in _ends(m, e, self.lepton, self.nucleus))
         clipped = np.clip(share, 1e-12, 1 - 1e-12)
         place = (np.log(clipped / (1 - clipped)) - low) / (high - low)
         steps = cumulative.shape[2] - 1
-        first, weights = _weights(np.clip(place, 0, 1) * steps, steps + 1, 4)
+        first, weights = _weights(np.clip(place, 0, 1).ravel() * steps, steps + 1, 4)
         below = np.zeros(share.size)
-        index = np.arange(share.size)
+        index = np.repeat(np.arange(m.size), share.shape[1])
         for a in range(4):
             below += weights[:, a] * rows[index, first + a]
-        return np.clip(1 - below, 0, 1).reshape(shape)
+        return np.clip(1 - below, 0, 1).reshape(*shape, -1)
 
     def sample(
         self, rng: np.random.Generator, size: int, mass: float, energy: float
