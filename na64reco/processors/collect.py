@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from na64reco.processors.execute import add_results
 from na64reco.processors.probe import FileFacts
 from na64reco.reconstruction import COLUMNS
-from na64reco.selection import Cutflow, empty_histograms
+from na64reco.selection import Counts, Cutflow, empty_histograms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +36,8 @@ class DatasetReport:
     blinded: str | None
     """The region that is hidden."""
     cutflow: Cutflow
+    counts: Counts
+    """By run, spill and energy."""
     histograms: Mapping[str, hist.Hist[Any]]
     selected: int
     """Events written to selected.root."""
@@ -88,6 +90,7 @@ class Collector:
             simulated=simulated,
             blinded=blinded,
             cutflow=empty if result is None else result["cutflow"],
+            counts=Counts() if result is None else result["counts"],
             histograms=empty_histograms(selection) if result is None else result["histograms"],
             selected=self._selected.get(dataset, 0),
         )

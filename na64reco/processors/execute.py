@@ -305,6 +305,7 @@ def add_results(a: Result, b: Result) -> Result:
         kind=a["kind"] + b["kind"],
         events=a["events"] + b["events"],
         cutflow=a["cutflow"] + b["cutflow"],
+        counts=a["counts"] + b["counts"],
         histograms=a["histograms"],
         skim=a["skim"] + b["skim"],
         seen=seen,

@@ -150,6 +150,7 @@ def run(
         _refuse_nothing(ledger)
         datasets = tuple(collector.report(name, ledger) for name in fileset.datasets)
         outputs.write_cutflow(folder / outputs.CUTFLOW, {d.name: d.cutflow for d in datasets})
+        outputs.write_counts(folder / outputs.COUNTS, {d.name: d.counts for d in datasets})
         outputs.write_histograms(
             folder / outputs.HISTOGRAMS, {d.name: d.histograms for d in datasets}
         )

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     import hist
 
-    from na64reco.selection import Cutflow
+    from na64reco.selection import Counts, Cutflow
 
 __all__ = [
+    "COUNTS",
     "CUTFLOW",
     "HISTOGRAMS",
     "RUN",
     "SELECTED",
     "check_output",
     "output_folder",
+    "write_counts",
     "write_cutflow",
     "write_histograms",
     "write_json",
@@ -32,6 +34,7 @@ __all__ = [
 
 HISTOGRAMS = "histograms.root"
 CUTFLOW = "cutflow.json"
+COUNTS = "counts.json"
 SELECTED = "selected.root"
 RUN = "run.json"
 
@@ -105,6 +108,13 @@ def write_json(path: Path, content: Any) -> None:
 def write_cutflow(path: Path, cutflows: Mapping[str, Cutflow]) -> None:
     """``{dataset: [{cut, passed, total, efficiency, low, high}, ...]}``."""
     write_json(path, {dataset: cutflow.rows() for dataset, cutflow in cutflows.items()})
+
+
+def write_counts(path: Path, counts: Mapping[str, Counts]) -> None:
+    """``{dataset: Counts.to_json()}``, for programs rather than for reading."""
+    content = {dataset: found.to_json() for dataset, found in counts.items()}
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write_histograms(path: Path, histograms: Mapping[str, Mapping[str, hist.Hist[Any]]]) -> None:

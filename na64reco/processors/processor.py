@@ -10,17 +10,19 @@ from coffea.processor import ProcessorABC
 
 from na64reco.calibration import load_conditions
 from na64reco.errors import DataError, SelectionError, did_you_mean
-from na64reco.events import check_events, read_scalar
+from na64reco.events import check_events, has_scalar, read_scalar
 from na64reco.processors.fileset import DEFAULT_DATASET
 from na64reco.processors.intervals import EventIntervals, SeenEvents, intervals_of
 from na64reco.reconstruction import COLUMNS, reconstruct_columns
 from na64reco.reconstruction.events import _read
 from na64reco.reconstruction.needs import wanted_columns
 from na64reco.selection import (
+    Counts,
     Cutflow,
     FrozenBox,
     Selection,
     apply,
+    count,
     empty_histograms,
     fill_histograms,
     load_selection,
@@ -94,6 +96,8 @@ class Result(TypedDict):
     events: int
     """Number of events read."""
     cutflow: Cutflow
+    counts: Counts
+    """By run, spill and energy."""
     histograms: dict[str, hist.Hist[Any]]
     skim: SkimBlocks
     """Visible events in any region."""
@@ -228,6 +232,7 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             kind=Kind(dataset, simulated),
             events=len(run),
             cutflow=outcome.cutflow,
+            counts=count(outcome, found, _scalars(events)),
             histograms=histograms,
             skim=SkimBlocks(((source, entry, kept),) if len(chosen) else ()),
             seen={source: seen},
@@ -258,6 +263,12 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             SeenEvents.check(result["seen"][name] for name in sorted(result["seen"]))
             result["skim"] = result["skim"].sorted()
         return accumulator
+
+
+def _scalars(events: Any) -> dict[str, NDArray[Any]]:
+    """What the file says of triggers and beam."""
+    names = ("trigger", "scaler", "scaler_live", "prescale")
+    return {name: read_scalar(events, name) for name in names if has_scalar(events, name)}
 
 
 def needed_hits(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from na64reco.selection.apply import Outcome, apply, required_columns, skim
 from na64reco.selection.blinding import FrozenBox, box_digest, check_frozen_box, freeze_box
+from na64reco.selection.counts import Counts, count
 from na64reco.selection.cutflow import Cutflow, clopper_pearson
 from na64reco.selection.histograms import empty_histograms, fill_histograms, histogram_name
 from na64reco.selection.load import list_selections, load_selection
@@ -16,6 +17,7 @@ from na64reco.selection.model import Selection
 from na64reco.selection.variables import known_variables, variable
 
 __all__ = [
+    "Counts",
     "Cutflow",
     "FrozenBox",
     "Outcome",
@@ -24,6 +26,7 @@ __all__ = [
     "box_digest",
     "check_frozen_box",
     "clopper_pearson",
+    "count",
     "empty_histograms",
     "fill_histograms",
     "freeze_box",

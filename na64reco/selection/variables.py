@@ -163,6 +163,8 @@ class Values:
             raise SelectionError(msg)
         self.events = next(iter(lengths.values()), 0)
         self._columns = dict(columns)
+        self.given = frozenset(columns)
+        """Names of the columns that are there without computing."""
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._columns:

@@ -114,6 +114,7 @@ def test_run_prints_tables_and_writes_everything(command, sample, tmp_path):
     assert "400 events read, 0 skipped, of 400 in 2 files" in done.stdout
     names = {p.name for p in out.iterdir()}
     assert names == {
+        "counts.json",
         "cutflow.json",
         "ecal_hcal.pdf",
         "ecal_hcal.png",

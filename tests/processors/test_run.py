@@ -32,11 +32,13 @@ def content(out):
         for name, kind in file.classnames(cycle=False).items():
             if kind.startswith("TH"):
                 histograms[name] = file[name].values(flow=True).tolist()
+                histograms[name, "variances"] = file[name].variances(flow=True).tolist()
     with uproot.open(out / "selected.root") as file:
         selected = file["Events"].arrays(library="np")
     return (
         histograms,
         json.loads((out / "cutflow.json").read_text()),
+        json.loads((out / "counts.json").read_text()),
         {name: values.tolist() for name, values in selected.items()},
     )
 
@@ -233,6 +235,7 @@ class TestOutputFolder:
         (out / "note.txt").write_text("stale")
         run(selection_path, data_files[2:], out, overwrite=True)
         assert sorted(p.name for p in out.iterdir()) == [
+            "counts.json",
             "cutflow.json",
             "histograms.root",
             "run.json",
