@@ -88,7 +88,9 @@ SCALARS: Final[Mapping[str, Column]] = MappingProxyType(
         ),
         "prescale": _column("uint32", "", "prescale factor of the beam trigger, optional"),
         "MC_process": _column("uint8", "", "simulated process, a code of PROCESSES"),
-        "MC_weight": _column("float32", "", "weight of the simulated event"),
+        "MC_weight": _column(
+            "float32", "", "events of an unbiased run for which this one stands, sum of powers of 2"
+        ),
         "MC_momentum": _column("float32", "GeV/c", "true momentum where the magnets begin"),
         "MC_x": _column("float32", "mm", "true x at the ECAL front face, global frame"),
         "MC_y": _column("float32", "mm", "true y at the ECAL front face, global frame"),

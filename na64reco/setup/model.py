@@ -118,6 +118,8 @@ class Trigger(Part):
     """Mean of the trigger time reference, ns."""
     master_time_jitter: Positive
     """rms, ns."""
+    dead_time: NonNegative = 0.0
+    """After every recorded event, ns."""
 
 
 class Counter(Part):

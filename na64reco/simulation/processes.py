@@ -1,41 +1,44 @@
 """Processes: which particles an event consists of, and where they went.
 
 An event is one beam particle, what its process adds to it, and pile-up of the same beam. The
-process `beam` draws all of them at their rates.
+process `beam` draws all of them at their rates or with weights (`mixture`).
+
+Pile-up within the trigger's coincidence is followed at once, the rest when the trigger has decided.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from na64reco.events.schema import PROCESSES as PROCESS_CODES
-from na64reco.simulation.beam import beam_composition, pile_up, primaries
+from na64reco.simulation.beam import WINDOW, beam_composition, pile_up, primaries
 from na64reco.simulation.flight import decays_in_flight
 from na64reco.simulation.secondaries import dimuons, nuclear_interactions, upstream_interactions
+from na64reco.simulation.showers import common_factor
 from na64reco.simulation.signal import missing_share
-from na64reco.simulation.tracks import ELECTRON, KINDS, Tracks
+from na64reco.simulation.tracks import KINDS, Tracks
 from na64reco.simulation.transport import (
     Beamline,
     Paths,
     bremsstrahlung_photons,
     propagate,
 )
+from na64reco.simulation.trigger import COINCIDENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from na64reco.setup.model import Setup
+    from na64reco.simulation.detector import Detector
+    from na64reco.simulation.mixture import Mixture
 
-__all__ = ["PROCESSES", "Generated", "Source", "follow", "follow_others"]
+__all__ = ["PROCESSES", "Generated", "Source", "draw_responses", "follow", "follow_others"]
 
 PROCESSES = (*PROCESS_CODES, "beam")
 """What can be simulated; `beam` is everything at its rate."""
-
-RARE = {"dimuon": 2e-5, "upstream": 2e-4}
-"""Share of the electrons in the process `beam` that undergo each, assumed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,8 @@ class Source:
     """Of the signal."""
     mass: float
     """GeV."""
+    mixture: Mixture | None = None
+    """Of the process `beam`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,16 @@ class Generated:
     pileup: NDArray[np.int64]
     """Other beam particles by event."""
 
+    def with_others(self, others: Generated) -> Generated:
+        """The same events with further particles."""
+        order = np.argsort(np.concatenate((self.tracks.event, others.tracks.event)), kind="stable")
+        return replace(
+            self,
+            tracks=Tracks.join([self.tracks, others.tracks]),
+            paths=Paths.join([self.paths, others.paths], order),
+            pileup=self.pileup + others.pileup,
+        )
+
     def take(self, events: NDArray[np.bool_]) -> Generated:
         """Events by mask, numbered anew."""
         rows = events[self.tracks.event]
@@ -81,14 +96,19 @@ class Generated:
         )
 
 
-def follow(rng: np.random.Generator, source: Source, events: int) -> Generated:
-    """Beam particles, pile-up and secondaries of a batch, followed through the setup."""
+def follow(
+    rng: np.random.Generator, source: Source, events: int, *, rate: NDArray[np.float64]
+) -> Generated:
+    """Beam particles, pile-up in coincidence, secondaries of a batch, followed through the setup.
+
+    Parameters
+    ----------
+    rate
+        Of the moment over the mean one, shape (events,).
+    """
     setup, line = source.setup, source.line
     first, code = _primaries(rng, source, events)
-    composition, charge = _pile_up_beam(source)
-    others = pile_up(
-        rng, setup, events, intensity=source.intensity, composition=composition, charge=charge
-    )
+    others = _others(rng, source, rate, between=(-COINCIDENCE, COINCIDENCE))
     tracks = Tracks.join([first, others])
     paths = propagate(rng, line, tracks)
 
@@ -123,7 +143,7 @@ def follow(rng: np.random.Generator, source: Source, events: int) -> Generated:
     tracks = tracks.with_(share=share)
     added.append(hadrons)
 
-    tracks, paths = _with_secondaries(rng, line, tracks, paths, added)
+    tracks, paths = _with_secondaries(rng, source, tracks, paths, added)
     return Generated(
         tracks=tracks,
         paths=paths,
@@ -134,43 +154,75 @@ def follow(rng: np.random.Generator, source: Source, events: int) -> Generated:
 
 
 def follow_others(
-    rng: np.random.Generator, source: Source, events: int, *, between: tuple[float, float]
-) -> tuple[Tracks, Paths]:
+    rng: np.random.Generator,
+    source: Source,
+    rate: NDArray[np.float64],
+    *,
+    between: tuple[tuple[float, float], ...] = ((-WINDOW, -COINCIDENCE), (COINCIDENCE, WINDOW)),
+) -> Generated:
     """Pile-up within other times than those of `follow`, with its secondaries.
 
     Parameters
     ----------
+    rate
+        As in `follow`.
     between
         Times relative to the trigger, ns.
     """
-    composition, charge = _pile_up_beam(source)
-    tracks = pile_up(
-        rng,
-        source.setup,
-        events,
-        intensity=source.intensity,
-        composition=composition,
-        charge=charge,
-        between=between,
-    )
+    tracks = Tracks.join([_others(rng, source, rate, between=times) for times in between])
+    events = len(rate)
+    pileup = np.bincount(tracks.event, minlength=events)
     paths = propagate(rng, source.line, tracks)
     share, hadrons = nuclear_interactions(rng, source.setup, source.line, tracks, paths)
     decayed = decays_in_flight(rng, source.line, tracks, paths)
     added = [bremsstrahlung_photons(tracks, paths), decayed, hadrons]
-    return _with_secondaries(rng, source.line, tracks.with_(share=share), paths, added)
+    tracks, paths = _with_secondaries(rng, source, tracks.with_(share=share), paths, added)
+    return Generated(tracks, paths, np.zeros(events, np.uint8), np.zeros(events), pileup)
+
+
+def draw_responses(
+    rng: np.random.Generator, setup: Setup, detector: Detector, generated: Generated
+) -> Generated:
+    """The same with the factors of all showers to come."""
+    tracks = generated.tracks
+    response = common_factor(rng, setup.ecal, detector, len(tracks))
+    return replace(generated, tracks=tracks.with_(response=response))
+
+
+def _others(
+    rng: np.random.Generator,
+    source: Source,
+    rate: NDArray[np.float64],
+    *,
+    between: tuple[float, float],
+) -> Tracks:
+    composition, charge = _pile_up_beam(source)
+    return pile_up(
+        rng,
+        source.setup,
+        len(rate),
+        intensity=source.intensity,
+        composition=composition,
+        charge=charge,
+        rate=rate,
+        between=between,
+    )
 
 
 def _with_secondaries(
-    rng: np.random.Generator, line: Beamline, tracks: Tracks, paths: Paths, added: list[Tracks]
+    rng: np.random.Generator, source: Source, tracks: Tracks, paths: Paths, added: list[Tracks]
 ) -> tuple[Tracks, Paths]:
-    """All rows in the order of events; secondaries are followed, and decay, here."""
+    """All rows in the order of events, behind the target, too; secondaries are followed here."""
+    line = source.line
     secondaries = Tracks.join(added)
     their_paths = propagate(rng, line, secondaries)
     last = decays_in_flight(rng, line, secondaries, their_paths)
     parts = [tracks, secondaries, last]
     order = np.argsort(np.concatenate([part.event for part in parts]), kind="stable")
     all_paths = [paths, their_paths, propagate(rng, line, last)]
-    return Tracks.join(parts), Paths.join(all_paths, order)
+    joined = Tracks.join(parts)
+    whole = Paths.join(all_paths, order)
+    return joined, whole
 
 
 def _pile_up_beam(source: Source) -> tuple[dict[str, float], int]:
@@ -190,23 +242,20 @@ def _primaries(
 ) -> tuple[Tracks, NDArray[np.uint8]]:
     """One beam particle per event, and the code of what it does."""
     setup, process = source.setup, source.process
-    if process == "beam":
-        return _mixed(rng, setup, beam_composition(setup), events)
+    if source.mixture is not None:
+        return _mixed(rng, setup, source.mixture, events)
     particle = process if process in KINDS else setup.beam.particle
     code = np.full(events, PROCESS_CODES.index(process), dtype=np.uint8)
     return primaries(rng, setup, particle, events), code
 
 
 def _mixed(
-    rng: np.random.Generator, setup: Setup, composition: dict[str, float], events: int
+    rng: np.random.Generator, setup: Setup, mixture: Mixture, events: int
 ) -> tuple[Tracks, NDArray[np.uint8]]:
-    """Primaries of all kinds at their rates."""
-    rare = RARE if setup.beam.particle in {"electron", "positron"} else {}
-    names = [*composition, *rare]
-    shares = np.array([*composition.values(), *rare.values()])
-    shares[names.index(setup.beam.particle)] -= sum(rare.values())
-    drawn = rng.choice(len(names), size=events, p=shares)
-    kinds = [KINDS.get(name, ELECTRON) for name in names]
-    first = primaries(rng, setup, setup.beam.particle, events)
-    codes = np.array([PROCESS_CODES.index(name) for name in names], dtype=np.uint8)
-    return first.with_(kind=np.array(kinds, dtype=np.int8)[drawn]), codes[drawn]
+    """Primaries of all kinds at their rates over their weights."""
+    drawn = mixture.draw(rng, events)
+    of_beam = KINDS[setup.beam.particle]
+    kinds = np.array([KINDS.get(name, of_beam) for name in mixture.names], dtype=np.int8)
+    first = primaries(rng, setup, kinds[drawn], events)
+    codes = np.array([PROCESS_CODES.index(name) for name in mixture.names], dtype=np.uint8)
+    return first, codes[drawn]

@@ -1,50 +1,65 @@
-"""When in the spill events happen.
+"""When in the spill events happen, and how intense the beam is then.
 
 The extraction lasts the setup's spill length. Its rate rises over the first and falls over the last
 tenth and has a slow wave of 15 % in between (assumed; a slow extraction is never quite flat).
-Events of a spill are numbered in time. Left out: that pile-up follows the rate.
+Spills differ in intensity by `VARIATION` (assumed). Pile-up and dead time follow the rate of the
+moment.
+
+A file holds a sample of each spill's beam particles, spread over the whole spill: as many events as
+an acquisition records, not six million particles. Left out: structure at the radio frequency,
+trends over hours.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EVENTS_PER_SPILL", "spill_of", "spill_times"]
+__all__ = ["VARIATION", "relative_rate", "spill_intensity", "spill_times"]
 
-EVENTS_PER_SPILL = 4000
-"""Recorded events of a spill, assumed."""
+VARIATION: Final = 0.05
+"""Relative rms of the intensity from spill to spill."""
 
 _EDGE = 0.1
 _WAVE = 0.15
 _WAVES = 3
 
 
-def spill_of(number: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Spill of events by their number in the run, counted from 0."""
-    return (1 + number // EVENTS_PER_SPILL).astype(np.uint32)
-
-
-def spill_times(
-    rng: np.random.Generator, number: NDArray[np.int64], length: float
-) -> NDArray[np.float64]:
-    """Time since the beginning of the spill, s, shape (events,).
-
-    Parameters
-    ----------
-    number
-        Of the events in the run, counted from 0.
-    length
-        Of the spill, s.
-    """
+@cache
+def _profile() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Time as a share of the spill, rate over its mean, share of the particles before."""
     share = np.linspace(0, 1, 1001)
     edges = np.minimum(1, np.minimum(share, 1 - share) / _EDGE)
     rate = edges * (1 + _WAVE * np.sin(2 * np.pi * _WAVES * share))
-    above = np.concatenate(([0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]))))
-    place = (number % EVENTS_PER_SPILL + rng.random(len(number))) / EVENTS_PER_SPILL
-    times: NDArray[np.float64] = length * np.interp(place, above / above[-1], share)
+    above = np.concatenate(([0.0], np.cumsum(0.5 * np.diff(share) * (rate[1:] + rate[:-1]))))
+    return share, rate / above[-1], above / above[-1]
+
+
+def spill_times(rng: np.random.Generator, events: int, length: float) -> NDArray[np.float64]:
+    """Times of beam particles since the beginning of their spill, s, in no order.
+
+    Parameters
+    ----------
+    length
+        Of the spill, s.
+    """
+    share, _, before = _profile()
+    times: NDArray[np.float64] = length * np.interp(rng.random(events), before, share)
     return times
+
+
+def relative_rate(times: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """Rate of the moment over the mean one of the spill; `times` and `length` in s."""
+    share, rate, _ = _profile()
+    return np.asarray(np.interp(times / length, share, rate))
+
+
+def spill_intensity(seed: int, spill: int) -> float:
+    """Intensity of a spill over the mean one; the same for the same seed and number."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 << 20, spill)))
+    return float(np.clip(1 + VARIATION * rng.standard_normal(), 0.7, 1.3))

@@ -1,8 +1,9 @@
 """Trigger emulation.
 
-Beam trigger: every counter of the coincidence above its threshold, none of the vetoes, all within
-`COINCIDENCE` of the trigger time. Physics trigger: the beam trigger and, in time, a preshower
-energy above `prs_min` and a whole ECAL energy below `ecal_max` of the setup. The trigger's own sums
+Beam trigger: every counter of the coincidence (or of `calibration`, where the setup has that) above
+its threshold, none of the vetoes, all within `COINCIDENCE` of the trigger time. Physics trigger:
+the coincidence and, in time, a preshower energy above `prs_min` and a whole ECAL energy below
+`ecal_max` of the setup. The trigger's own sums
 are coarse: they have a resolution of 1 % (assumed). Left out: dead time, prescales.
 """
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from na64reco.setup.model import Setup
 
-__all__ = ["COINCIDENCE", "beam_trigger", "physics_trigger"]
+__all__ = ["COINCIDENCE", "beam_trigger", "coincidence", "physics_trigger"]
 
 COINCIDENCE: Final = 15.0
 """ns."""
@@ -33,7 +34,20 @@ def beam_trigger(
     counters: NDArray[np.float64],
     events: int,
 ) -> NDArray[np.bool_]:
-    """Whether each event fires the beam trigger, shape (events,).
+    """Whether each event fires the beam trigger, shape (events,); parameters of `coincidence`."""
+    names = setup.trigger.calibration or setup.trigger.coincidence
+    return coincidence(setup, names, event, time, counters, events)
+
+
+def coincidence(
+    setup: Setup,
+    counters_wanted: tuple[str, ...],
+    event: NDArray[np.int64],
+    time: NDArray[np.float64],
+    counters: NDArray[np.float64],
+    events: int,
+) -> NDArray[np.bool_]:
+    """Whether all counters wanted fire in each event, and none of the vetoes, shape (events,).
 
     Parameters
     ----------
@@ -44,7 +58,7 @@ def beam_trigger(
     """
     in_time = np.abs(time) < COINCIDENCE
     fired = np.ones(events, dtype=np.bool_)
-    for names, wanted in ((setup.trigger.coincidence, True), (setup.trigger.veto, False)):
+    for names, wanted in ((counters_wanted, True), (setup.trigger.veto, False)):
         for name in names:
             counter = setup.counters[name]
             energy = np.bincount(
@@ -70,14 +84,17 @@ def physics_trigger(
     event, time
         Of the particles, shape (rows,).
     ecal
-        GeV, shape (rows, sections, nx, ny); section ``prs`` is the preshower.
+        GeV, shape (rows, sections, nx, ny); section ``prs`` is the preshower, which is only
+        needed where `prs_min` is not 0.
     """
     in_time = np.abs(time) < COINCIDENCE
-    prs = list(setup.ecal.sections).index("prs")
+    prs = list(setup.ecal.sections).index("prs") if setup.trigger.prs_min > 0 else 0
     sections = ecal[in_time].sum(axis=(2, 3))
     in_prs = np.bincount(event[in_time], weights=sections[:, prs], minlength=events)
     whole = np.bincount(event[in_time], weights=sections.sum(axis=1), minlength=events)
     coarse = 1 + _SUM_RESOLUTION * rng.standard_normal((2, events))
-    fires: NDArray[np.bool_] = in_prs * coarse[0] > setup.trigger.prs_min
+    fires = np.ones(events, dtype=np.bool_)
+    if setup.trigger.prs_min > 0:
+        fires &= in_prs * coarse[0] > setup.trigger.prs_min
     fires &= whole * coarse[1] < setup.trigger.ecal_max
     return fires

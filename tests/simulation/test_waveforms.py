@@ -7,7 +7,6 @@ from na64reco.errors import SetupError
 from na64reco.setup import Digitizer
 from na64reco.simulation import load_detector, simulate
 from na64reco.simulation.sampling import pulse_height, sampled_channels
-from na64reco.simulation.spill import spill_times
 from na64reco.simulation.waveforms import sampling_window, waveforms
 
 DIGITIZER = Digitizer()
@@ -208,16 +207,7 @@ def test_a_setup_without_digitiser_is_refused(setup):
         )
 
 
-def test_times_in_the_spill(rng, events):
-    number = np.arange(8000)
-    time = spill_times(rng, number, 4.8)
-    for spill in (time[:4000], time[4000:]):
-        assert (np.diff(spill) > 0).all()
-        assert spill[0] >= 0
-        assert spill[-1] <= 4.8
-        # Flat but for a wave of 15 % between the edges.
-        counts = np.histogram(spill, bins=12, range=(0.6, 4.2))[0]
-        assert counts.std() / counts.mean() == pytest.approx(0.15 / np.sqrt(2), abs=0.05)
+def test_times_in_the_spill(events):
     batch = events("electron", 300)
     assert batch.scalars["spill_time"].dtype == np.float32
     np.testing.assert_array_equal(batch.scalars["spill"], 1)
