@@ -104,8 +104,8 @@ def calibrate_quality(task: Task) -> Result:
     runs = tally.validity(task)
     if not sums:
         msg = (
-            f"{', '.join(task.files[:3])}: no hits of ECAL, HCAL, SRD, VETO or counters. Give hit "
-            "files with detectors, or a mapping (--mapping) that names their branches"
+            f"{', '.join(task.files[:3])}: no hits of calorimeters, SRD, VETO or counters. Give "
+            "hit files with detectors, or a mapping (--mapping) that names their branches"
         )
         raise DataError(msg)
     history = _history(events, sums, ratios, channels)
@@ -135,13 +135,22 @@ def calibrate_quality(task: Task) -> Result:
 
 
 def _channels(setup: Setup) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """By collection: columns of the hits that name the channel, and the channels' names."""
+    """By collection: columns of the hits that name the channel, and the channels' names.
+
+    Those of channels that do not exist are empty.
+    """
     found: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
-    for name, axis, part in (("ECAL", "section", setup.ecal), ("HCAL", "module", setup.hcal)):
+    calorimeters = (("ECAL", ("section",), setup.ecal), ("HCAL", ("module",), setup.hcal))
+    for name, axis, part in (*calorimeters, ("VHCAL", (), setup.vhcal)):
+        if part is None:
+            continue
         cells = [
-            f"{s}_{x}_{y}" for s in part.sections for x in range(part.nx) for y in range(part.ny)
+            "" if (x, y) in part.hole else f"{s}_{x}_{y}"
+            for s in part.sections
+            for x in range(part.nx)
+            for y in range(part.ny)
         ]
-        found[name] = ((axis, "ix", "iy"), tuple(cells))
+        found[name] = ((*axis, "ix", "iy"), tuple(cells))
     if setup.srd is not None:
         found["SRD"] = (("ix",), tuple(f"module_{i}" for i in range(setup.srd.modules)))
     if setup.veto is not None:
@@ -160,7 +169,7 @@ def _add(sums: _Sums, part: Part, spill: NDArray[np.int64]) -> None:
     name, axes, names = sums.name, sums.axes, sums.channels
     hits = part.pulses(name, (*axes, "amplitude", "time"))
     known = _conditions(part.conditions, name)
-    channel = channel_index(hits, known.scale.shape, axes)
+    channel = channel_index(hits, known.scale.shape[-len(axes) :], axes)
     of_hit = np.repeat(spill, hits.counts)
     good = channel >= 0
     late = hits["time"][good] - known.time.ravel()[channel[good]]

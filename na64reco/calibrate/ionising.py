@@ -33,8 +33,6 @@ __all__ = [
 ]
 
 _COUNTER_IDS: Final = 16
-_CALORIMETER: Final = 3
-"""Dimensions of a calorimeter with several sections."""
 _IN_TIME: Final = 3.0
 """Half of the time window in resolutions."""
 SHAPE: Final = 0.01
@@ -242,14 +240,13 @@ def _signals(
     place, inverse = np.unique(pulses.event[good] * size + channel[good], return_inverse=True)
     sums = np.bincount(inverse, pulses.amplitude[good], len(place))
     number = place % size
-    if len(channels.shape) == _CALORIMETER:
+    if channels.axes[-2:] == ("ix", "iy"):
         # A particle alone in its module: no shower that began before.
-        cells = channels.shape[1] * channels.shape[2]
+        cells = channels.shape[-2] * channels.shape[-1]
         energy = sums * start.scale.ravel()[number]
         busy = energy > _SINGLE * next(iter(channels.mip.values()))
-        _, module = np.unique(
-            (place // size) * channels.shape[0] + number // cells, return_inverse=True
-        )
+        # Places are numbered by event, module, cell.
+        _, module = np.unique(place // cells, return_inverse=True)
         alone = np.bincount(module, busy)[module] <= 1
         sums, number = sums[alone], number[alone]
     order = np.argsort(number, kind="stable")

@@ -38,7 +38,7 @@ class DetectorHistory:
     """One detector; first axis: spills, as in `History`."""
 
     names: tuple[str, ...]
-    """Of the channels."""
+    """Of the channels; empty where there is none."""
     hits: Array
     """By channel, shape (spills, channels)."""
     late: Array
@@ -80,8 +80,9 @@ def silent_channels(history: History) -> dict[str, list[str]]:
     found = {}
     for name, detector in history.detectors.items():
         total = detector.hits.sum(axis=0)
-        if np.median(total) >= EXPECTED:
-            silent = [detector.names[c] for c in np.flatnonzero(total == 0)]
+        known = np.array([bool(name) for name in detector.names])
+        if np.median(total[known]) >= EXPECTED:
+            silent = [detector.names[c] for c in np.flatnonzero(known & (total == 0))]
             if silent:
                 found[name] = silent
     return found

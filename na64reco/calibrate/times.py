@@ -26,6 +26,8 @@ FEWEST: Final = 50
 """Pulses in time that a channel needs."""
 _WINDOW: Final = 5.0
 """Half of the range that is fitted, in the widths to start from."""
+_NARROWEST: Final = 1e-3
+"""ns; pulses that are all at one time have not been measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +152,13 @@ def _fit(ordered: Array, width: float, half: float, result: Array) -> None:  # p
         if s0 < 1.0:
             return
         step = s1 / s0
-        new = np.sqrt(max(s2 / s0 - step * step, 1e-6))
+        new = np.sqrt(max(s2 / s0 - step * step, _NARROWEST**2))
         moved = abs(step) + abs(new - sigma) + sigma * abs(s0 / len(values) - signal)
         mean, sigma, signal = mean + step, new, s0 / len(values)
         if moved < 1e-5 * sigma:
             break
+    if sigma < 2 * _NARROWEST:
+        return
     information = np.zeros((3, 3))
     score = np.empty(3)
     for t in values:

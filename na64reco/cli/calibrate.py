@@ -137,6 +137,7 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
     "srd": Calibration(_srd, ("srd.txt",)),
     # Muons.
     "hcal": Calibration(_ionising("hcal"), ("hcal.txt",)),
+    "vhcal": Calibration(_ionising("vhcal"), ("vhcal.txt",)),
     "veto": Calibration(_ionising("veto"), ("veto.txt",)),
     "counters": Calibration(_ionising("counters"), ("counters.txt",)),
     # Any run.

@@ -139,6 +139,9 @@ COLUMNS: Final[dict[str, Column]] = {
     # veto hadronic calorimeter
     "vhcal.energy": _f("GeV", "in-time energy in all cells"),
     "vhcal.energy_out": _f("GeV", "out-of-time energy in all cells"),
+    "vhcal.energy_error": _f("GeV", "standard error of vhcal.energy by the pulse fits; waveforms"),
+    "vhcal.energy_out_error": _f("GeV", "the same of vhcal.energy_out; waveforms"),
+    "vhcal.energy_before": _f("GeV", "pulses beginning outside of energy_out's window; waveforms"),
     "vhcal.cell": _f("GeV", "largest in-time energy of a cell"),
     "vhcal.cells": _n("cells with in-time energy above threshold"),
     # veto

@@ -30,6 +30,7 @@ _CONDITIONS: Final = {
     "SRD": "srd",
     "ECAL": "ecal",
     "HCAL": "hcal",
+    "VHCAL": "vhcal",
     "VETO": "veto",
 }
 """Field of the conditions with the channels of a collection that may have samples."""
@@ -41,6 +42,9 @@ ERROR_COLUMNS: Final = (
     "hcal.energy_error",
     "hcal.energy_out_error",
     "hcal.energy_before",
+    "vhcal.energy_error",
+    "vhcal.energy_out_error",
+    "vhcal.energy_before",
 )
 """Columns that only waveforms give."""
 
@@ -121,7 +125,7 @@ def error_columns(
     """
     found: dict[str, NDArray[Any]] = {}
     wanted = set(wanted)
-    for group, collection in (("ecal", "ECAL"), ("hcal", "HCAL")):
+    for group, collection in (("ecal", "ECAL"), ("hcal", "HCAL"), ("vhcal", "VHCAL")):
         names = tuple(n for n in ERROR_COLUMNS if n.startswith(f"{group}."))
         if wanted & set(names):
             pulses, cells = hits[collection], _cells(collection, conditions)

@@ -56,6 +56,13 @@ def test_channels_with_few_pulses_stay_unknown():
     assert fit.entries[1:].tolist() == [0, 0]
 
 
+def test_times_that_are_all_the_same_are_no_times():
+    rng = np.random.default_rng(4)
+    time = np.concatenate([rng.normal(0, 2, 500), np.full(500, 1.5)])
+    fit = fit_times(np.repeat([0, 1], 500), time, np.full(2, 2.0))
+    assert fit.known.tolist() == [True, False]
+
+
 def test_pulses_outside_the_detector_and_without_time_have_no_channel():
     hits = Hits(
         np.array([0, 4]),
