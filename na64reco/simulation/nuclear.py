@@ -152,21 +152,25 @@ def _photon_tracks() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return v, np.concatenate((np.cumsum(steps[::-1])[::-1], [0.0]))
 
 
-def reactions_per_shower(part: Calorimeter, energy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean number of reactions of photons above `SOFTEST` in electrons' showers of up to 1 TeV.
+def reactions_per_shower(
+    part: Calorimeter, energy: NDArray[np.float64], *, least: float = SOFTEST
+) -> NDArray[np.float64]:
+    """Mean number of reactions of photons above ``least`` GeV in electrons' showers of up to 1 TeV.
 
     The showers (energies in GeV) are contained in the calorimeter. Tracks scale with the energy;
     for the cross section's slow rise to low energies, 100 GeV is taken.
     """
     v, above = _photon_tracks()
     per_length = nucleons_per_area(part) / part.radiation_lengths
-    return np.asarray(per_length * np.interp(SOFTEST / np.maximum(energy, SOFTEST), v, above))
+    return np.asarray(per_length * np.interp(least / np.maximum(energy, least), v, above))
 
 
-def photon_energies(rng: np.random.Generator, energy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Energies of the photons that react in showers of the energies given, above `SOFTEST`."""
+def photon_energies(
+    rng: np.random.Generator, energy: NDArray[np.float64], *, least: float = SOFTEST
+) -> NDArray[np.float64]:
+    """Energies of the photons above ``least`` GeV that react in showers of the energies given."""
     v, above = _photon_tracks()
-    wanted = rng.random(len(energy)) * np.interp(SOFTEST / energy, v, above)
+    wanted = rng.random(len(energy)) * np.interp(least / energy, v, above)
     return np.asarray(np.interp(wanted, above[::-1], v[::-1]) * energy)
 
 

@@ -63,6 +63,17 @@ def test_energies_of_photons(rng):
     assert (photon > 10).mean() == pytest.approx(0.091, rel=0.2)
 
 
+def test_hard_photons_are_the_tail_of_all(setup, rng):
+    energy = np.full(200_000, 100.0)
+    every, hard = photon_energies(rng, energy), photon_energies(rng, energy, least=30.0)
+    share = reactions_per_shower(setup.ecal, energy[:1], least=30.0)
+    share /= reactions_per_shower(setup.ecal, energy[:1])
+    assert (every > 30).mean() == pytest.approx(share[0], rel=0.05)
+    assert hard.min() >= 30
+    tail = every[every > 30]
+    assert abs(hard.mean() - tail.mean()) < 4 * tail.std() / np.sqrt(len(tail))
+
+
 def test_equivalent_photons_of_electrons():
     # Twice the lepton's logarithm, (2 alpha / pi) ln(E / m) / y for soft ones, to leading order.
     soft = equivalent_photons(np.array([1e-3]))[0] * 1e-3
