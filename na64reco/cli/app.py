@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from na64reco.cli.background import background_command
 from na64reco.cli.calibrate import calibrate_command
 from na64reco.cli.catalogue import catalogue_command
 from na64reco.cli.common import Group
@@ -52,6 +53,7 @@ app.command("inspect")(inspect_command)
 app.command("catalogue")(catalogue_command)
 app.command("run")(run_command)
 app.command("calibrate")(calibrate_command)
+app.command("background")(background_command)
 app.command("freeze")(freeze_command)
 app.command("setups")(setups_command)
 app.command("selections")(selections_command)
