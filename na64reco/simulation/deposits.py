@@ -11,7 +11,7 @@ light in light guides.
 # ruff: noqa: PLR0917 - kernels take flat arrays
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from na64reco.simulation.hadrons import hadron_energies
 from na64reco.simulation.ionisation import most_probable_one
 from na64reco.simulation.muons import muon_energies
 from na64reco.simulation.showers import shower_energies
+from na64reco.simulation.target_energies import target_energies
 from na64reco.simulation.tracks import ELECTRON, MASSES, MUON, PHOTON, Tracks
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ class Calorimetry:
     """(rows, modules, nx, ny)."""
     veto: NDArray[np.float64]
     """(rows, photomultipliers)."""
+    vhcal: NDArray[np.float64]
+    """(rows, sections, nx, ny); no sections without a VHCAL."""
 
     def put(self, rows: NDArray[Any], other: Calorimetry) -> None:
         """Overwrite some rows."""
-        self.ecal[rows] = other.ecal
-        self.hcal[rows] = other.hcal
-        self.veto[rows] = other.veto
+        for f in fields(self):
+            getattr(self, f.name)[rows] = getattr(other, f.name)
+
+    def take(self, rows: NDArray[Any]) -> Calorimetry:
+        """Rows by mask or index."""
+        return Calorimetry(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @staticmethod
     def empty(setup: Setup, rows: int) -> Calorimetry:
@@ -66,6 +72,7 @@ class Calorimetry:
             np.zeros((rows, *setup.ecal.shape)),
             np.zeros((rows, *setup.hcal.shape)),
             np.zeros((rows, 2 * setup.veto.bars if setup.veto else 0)),
+            np.zeros((rows, *(setup.vhcal.shape if setup.vhcal else (0, 0, 0)))),
         )
 
 
@@ -94,8 +101,10 @@ def calorimeter_energies(
     tracks: Tracks,
     paths: Paths,
 ) -> Calorimetry:
-    """Energies in ECAL, HCAL and VETO of all rows."""
+    """Energies in ECAL, VHCAL, HCAL and VETO of all rows."""
     rows = len(tracks)
+    if paths.inside.shape[1]:
+        return _behind_target(rng, setup, detector, line, tracks, paths)
     result = Calorimetry.empty(setup, rows)
     face = line.surface("ecal")
     at_ecal = Line(
@@ -158,6 +167,33 @@ def calorimeter_energies(
     shower = energy[showering] * tracks.share[showering] / 100
     tail[showering] = rng.exponential(_VETO_TAIL * np.maximum(shower, 1e-9))
     _veto(rng, setup, detector, at_ecal, charged_behind, tail, result.veto)
+    return result
+
+
+def _behind_target(
+    rng: np.random.Generator,
+    setup: Setup,
+    detector: Detector,
+    line: Beamline,
+    tracks: Tracks,
+    paths: Paths,
+) -> Calorimetry:
+    """The same where the setup looks behind its ECAL."""
+    cells, charged, shower = target_energies(rng, setup, detector, tracks, paths)
+    result = Calorimetry.empty(setup, len(tracks))
+    for name, energies in cells.items():
+        getattr(result, name)[:] = energies
+    tail = rng.exponential(_VETO_TAIL * np.maximum(shower / 100, 1e-9))
+    if setup.veto:
+        surface, face = line.surface("veto"), line.surface("ecal")
+        there = ~np.isnan(paths.x[:, surface])
+        at = np.where(there, surface, face)[:, None]
+        x, y, tx, ty = (
+            np.take_along_axis(values, at, axis=1)[:, 0]
+            for values in (paths.x, paths.y, paths.tx, paths.ty)
+        )
+        at_veto = Line(x, y, tx, ty, np.where(there, setup.veto.z, setup.ecal.z))
+        _veto(rng, setup, detector, at_veto, charged, tail * (shower > 0), result.veto)
     return result
 
 

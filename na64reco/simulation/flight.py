@@ -130,7 +130,7 @@ def _leave(
         path = elements[e, 0] + elements[e, 2] - z
         curvature = _curvature(charge[row], elements[e, 3], momentum[row], tx, ty)
         x, y, tx, ty, alive = bend(x, y, tx, ty, curvature, path)
-        if not alive or abs(x) > elements[e, 4] or abs(y) > elements[e, 5]:
+        if not alive or abs(x - elements[e, 6]) > elements[e, 4] or abs(y) > elements[e, 5]:
             state[row] = np.nan
         else:
             state[row] = (x, y, tx, ty, z + path)

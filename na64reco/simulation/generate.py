@@ -222,7 +222,7 @@ class Production:
         if prescale and trigger != "physics":
             msg = f"A prescale goes with the physics trigger, not with {trigger!r}."
             raise ValueError(msg)
-        _refuse_unknown_detectors(setup)
+        _refuse_impossible_trigger(setup)
         if waveforms and setup.digitizer is None:
             msg = (
                 f"The setup {setup.name!r} has no `digitizer`, so nothing can be sampled. Add one."
@@ -313,18 +313,11 @@ class Production:
         return batch
 
 
-def _refuse_unknown_detectors(setup: Setup) -> None:
-    lacking = [name for name, s in setup.stations.items() if s.technology == "bms"]
-    lacking += ["vhcal"] if setup.vhcal else []
-    if lacking:
-        msg = (
-            f"The simulation does not know these detectors of the setup {setup.name!r}: "
-            f"{', '.join(lacking)}. Leave them out of the setup file."
-        )
-        raise SetupError(msg)
-    if "prs" not in setup.ecal.sections:
+def _refuse_impossible_trigger(setup: Setup) -> None:
+    if "prs" not in setup.ecal.sections and setup.trigger.prs_min > 0:
         msg = (
             f"The ECAL of the setup {setup.name!r} has the sections "
-            f"{', '.join(setup.ecal.sections)}; the trigger needs one named prs."
+            f"{', '.join(setup.ecal.sections)}; a trigger with "
+            f"prs_min={setup.trigger.prs_min:g} needs one named prs."
         )
         raise SetupError(msg)

@@ -15,6 +15,7 @@ from na64reco.simulation.deposits import (
     calorimeter_energies,
     counter_energies,
 )
+from na64reco.simulation.hodoscopes import hodoscope_hits
 from na64reco.simulation.pulses import pulses
 from na64reco.simulation.straws import straw_hits
 from na64reco.simulation.strips import strip_hits
@@ -69,6 +70,8 @@ def read_out(
             found[name] = strip_hits(rng, setup, detector, technology, line, first, tracks, paths)
     if setup.stations_of("straw"):
         found["ST"] = straw_hits(rng, setup, detector, line, first, tracks, paths)
+    if setup.stations_of("bms"):
+        found["BMS"] = hodoscope_hits(rng, setup, line, first, tracks, paths)
     return found, Deposits(tracks, seen)
 
 
@@ -152,6 +155,8 @@ def _energies(
         yield "SRD", detector.srd, srd_energies(rng, setup, tracks, paths)
     if setup.veto and detector.veto:
         yield "VETO", detector.veto, energies.veto
+    if setup.vhcal and detector.vhcal:
+        yield "VHCAL", detector.vhcal, energies.vhcal
 
 
 def _cells(setup: Setup, name: str) -> dict[str, NDArray[np.uint8]]:
@@ -164,6 +169,8 @@ def _cells(setup: Setup, name: str) -> dict[str, NDArray[np.uint8]]:
         shape, names = setup.ecal.shape, ("section", "ix", "iy")
     elif name == "HCAL":
         shape, names = setup.hcal.shape, ("module", "ix", "iy")
+    elif name == "VHCAL" and setup.vhcal:
+        shape, names = setup.vhcal.shape[1:], ("ix", "iy")
     elif name == "SRD" and setup.srd:
         shape, names = (setup.srd.modules,), ("ix",)
     else:

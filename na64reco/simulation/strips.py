@@ -4,10 +4,10 @@ A charged particle ionises the gas of a chamber once: the Landau-distributed cha
 strips of all its projections, up to a fluctuation of each (`_SHARING`). A projection sees it with
 the plane's efficiency, as a cloud (normal, of the plane's diffusion) that covers several strips;
 every strip adds its gain, noise and time.
-Strips below threshold are not read out. Two particles on one strip make one hit. The amplifiers'
-shaping lets the charge of particles out of time fade with exp(-(t / 70 ns)^2 / 2). Single noisy
-strips are added. Left out: the multiplexing of the Micromegas' electronics (the hit file has the
-strips that it was resolved to), delta electrons, inclined tracks.
+Strips below threshold are not read out. Two particles on one strip make one hit. Where several
+strips share a readout channel, a hit has the channel's number and the charge of all its strips.
+The amplifiers' shaping lets the charge of particles out of time fade with exp(-(t / 70 ns)^2 / 2).
+Single noisy strips are added. Left out: delta electrons, inclined tracks.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
@@ -60,6 +60,8 @@ def _strips(
     response: NDArray[np.float64],
     chamber: NDArray[np.int64],
     gains: NDArray[np.float64],
+    channel_of: NDArray[np.int64],
+    strip_gains: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     tx: NDArray[np.float64],
@@ -87,7 +89,7 @@ def _strips(
                 for k in range(first[event + 1] - first[event]):
                     fluctuation = -np.log(max(rng.standard_normal() ** 2, 1e-5))
                     ionisation[k] = max(0.1, 1 + 0.25 * fluctuation)
-            x0, y0, dz, cosine, sine, pitch, channels = geometry[plane]
+            x0, y0, dz, cosine, sine, pitch, channels, readout = geometry[plane]
             strips = int(channels)
             (
                 shift,
@@ -127,13 +129,17 @@ def _strips(
                     lower = upper
                     if strip < 0 or strip >= strips or part < 0.5:
                         continue
-                    if charge[strip] == 0.0:
-                        touched[n] = strip
+                    channel = channel_of[plane, strip]
+                    part *= strip_gains[plane, strip]
+                    if part == 0.0:
+                        continue
+                    if charge[channel] == 0.0:
+                        touched[n] = channel
                         n += 1
-                    charge[strip] += part
-                    moment[strip] += part * times[row]
+                    charge[channel] += part
+                    moment[channel] += part * times[row]
             for _ in range(rng.poisson(rate)):
-                strip = rng.integers(0, strips)
+                strip = rng.integers(0, int(readout))
                 if charge[strip] == 0.0:
                     touched[n] = strip
                     n += 1
@@ -168,16 +174,18 @@ def strip_hits(
     paths: Paths,
 ) -> Hits:
     """Hits of all stations of one technology, ``mm`` or ``gem``."""
-    geometry, response, gains, surface, station_of, projection_of = [], [], [], [], [], []
+    geometry, response, surface, station_of, projection_of = [], [], [], [], []
+    gains: list[NDArray[np.float64]] = []
+    strip_gains: list[NDArray[np.float64]] = []
+    channel_of: list[NDArray[np.int64]] = []
     sharing = _SHARING[technology]
     for name, station in setup.stations_of(technology).items():
         for projection, angle in station.angles.items():
             plane = detector.strips[technology, station.number, PROJECTION_INDEX[projection]]
             a = np.radians(angle) + 1e-3 * plane.rotation
             dz = station.projection_z(projection) - station.z
-            geometry.append(
-                (station.x, station.y, dz, np.cos(a), np.sin(a), station.pitch, station.channels)
-            )
+            size = (station.channels, station.readout_channels)
+            geometry.append((station.x, station.y, dz, np.cos(a), np.sin(a), station.pitch, *size))
             response.append(
                 (
                     plane.shift,
@@ -193,14 +201,21 @@ def strip_hits(
                     plane.time_resolution,
                 )
             )
-            gains.append(plane.gain)
+            # Strips that share a channel have their gains before they are added up.
+            shared = station.multiplexing > 1
+            gains.append(np.ones(station.readout_channels) if shared else plane.gain)
+            strip_gains.append(plane.gain if shared else np.ones(station.channels))
+            channel_of.append(station.channel_of_strip)
             surface.append(line.surface(name))
             station_of.append(station.number)
             projection_of.append(PROJECTION_INDEX[projection])
-    most = max((len(g) for g in gains), default=0)
-    table = np.zeros((len(gains), most))
-    for plane_number, gain in enumerate(gains):
-        table[plane_number, : len(gain)] = gain
+    most = max((len(c) for c in channel_of), default=0)
+    table, own = np.zeros((len(gains), most)), np.zeros((len(gains), most))
+    channels = np.zeros((len(gains), most), dtype=np.int64)
+    for number, gain in enumerate(gains):
+        table[number, : len(gain)] = gain
+        own[number, : len(channel_of[number])] = strip_gains[number]
+        channels[number, : len(channel_of[number])] = channel_of[number]
     events = len(first) - 1
     counts = np.zeros(events, dtype=np.int64)
     room = (len(tracks) * (2 * _REACH + 1) + 4 * events + 100) * max(len(gains), 1)
@@ -220,6 +235,8 @@ def strip_hits(
             np.array(response),
             np.array(station_of, dtype=np.int64),
             table,
+            channels,
+            own,
             paths.x,
             paths.y,
             paths.tx,

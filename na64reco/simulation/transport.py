@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     from na64reco.setup.model import Setup
 
-__all__ = ["Beamline", "Paths", "beamline", "bremsstrahlung_photons", "propagate"]
+__all__ = [
+    "Beamline",
+    "Paths",
+    "beamline",
+    "bend",
+    "bremsstrahlung_photons",
+    "highland",
+    "looks_behind",
+    "propagate",
+]
 
 HBAR_C = 1.973269804e-13
 """GeV mm."""
@@ -50,15 +59,26 @@ class Beamline:
     gap is lost, one beside a surface or in its hole crosses no matter."""
     index: NDArray[np.int64]
     """Number of the surface or magnet, shape (elements,)."""
+    front: int
+    """Elements up to the ECAL's face; all, where nothing behind it tracks or triggers. What lies
+    behind is for `target`."""
     magnets: int
     magnets_end: float
-    """mm."""
+    """Of those among `front`, mm."""
     z: NDArray[np.float64]
     """Of the surfaces, mm."""
 
     def surface(self, name: str) -> int:
         """Number of a surface: a station, counter, passive layer, ``ecal``, ``veto``."""
         return self.names.index(name)
+
+
+def looks_behind(setup: Setup) -> bool:
+    """Whether anything behind the ECAL tracks, bends or triggers: what leaves it is followed."""
+    there = [station.z for station in setup.stations.values()]
+    there += [magnet.z for magnet in setup.magnets.values()]
+    there += [counter.z for counter in setup.counters.values()]
+    return any(z > setup.ecal.z for z in there)
 
 
 def beamline(setup: Setup) -> Beamline:
@@ -82,17 +102,21 @@ def beamline(setup: Setup) -> Beamline:
     rows = [(z, t, 0.0, 0.0, *where, i) for i, (z, _, t, where) in enumerate(surfaces)]
     magnets = sorted(setup.magnets.values(), key=lambda m: m.z)
     rows += [
-        (m.start, 0.0, m.length, m.field, m.gap_x / 2, m.gap_y / 2, 0.0, 0.0, 0.0, i)
+        (m.start, 0.0, m.length, m.field, m.gap_x / 2, m.gap_y / 2, m.x, 0.0, 0.0, i)
         for i, m in enumerate(magnets)
     ]
     rows.sort()
     table = np.array([row[:9] for row in rows])
+    face = setup.ecal.z
+    front = int(np.sum(table[:, 0] <= face)) if looks_behind(setup) else len(table)
+    before = [m.end for m in magnets if m.start < face]
     return Beamline(
         names=tuple(name for _, name, _, _ in surfaces),
         elements=table,
         index=np.array([row[9] for row in rows], dtype=np.int64),
+        front=front,
         magnets=len(magnets),
-        magnets_end=max((m.end for m in magnets), default=-np.inf),
+        magnets_end=max(before, default=-np.inf),
         z=np.array([z for z, *_ in surfaces]),
     )
 
@@ -113,6 +137,9 @@ class Paths:
     """x, y, tx, ty, momentum at the entrance of every magnet, shape (rows, magnets, 5)."""
     photon: NDArray[np.float64]
     """Energy, x, y, tx, ty, z of the photon radiated before the magnets' end, shape (rows, 6)."""
+    inside: NDArray[np.float64]
+    """What `target` says of the calorimeters' parts, shape (rows, parts, 8); no parts where
+    nothing behind the ECAL tracks or triggers."""
 
     def take(self, rows: NDArray[Any]) -> Paths:
         """Rows by mask or index."""
@@ -124,6 +151,7 @@ class Paths:
             self.momentum[rows],
             self.entry[rows],
             self.photon[rows],
+            self.inside[rows],
         )
 
     def cut(self, z_end: NDArray[np.float64], surfaces: NDArray[np.float64]) -> None:
@@ -175,6 +203,14 @@ def bend(
 
 
 @numba.njit(cache=True, nogil=True)
+def highland(momentum: float, mass: float, thickness: float) -> float:
+    """rms of the projected scattering angle (PDG 2024 eq. 34.16); thickness in X0."""
+    beta = momentum / np.sqrt(momentum * momentum + mass * mass)
+    first = 0.0136 / (beta * momentum) * np.sqrt(thickness)
+    return float(first * (1 + 0.038 * np.log(thickness)))
+
+
+@numba.njit(cache=True, nogil=True)
 def _radiated(rng: Any, thickness: float) -> float:
     """Share of the energy that one bremsstrahlung photon takes, 0 for none."""
     low = SOFTEST_PHOTON
@@ -217,7 +253,8 @@ def _propagate(
             thickness, length, field = elements[e, 1], elements[e, 2], elements[e, 3]
             number = index[e]
             if length > 0.0:
-                if abs(x) > elements[e, 4] or abs(y) > elements[e, 5]:
+                middle = elements[e, 6]
+                if abs(x - middle) > elements[e, 4] or abs(y) > elements[e, 5]:
                     break
                 entry[row, number] = (x, y, tx, ty, p)
                 if q == 0:
@@ -227,7 +264,7 @@ def _propagate(
                 curvature = -q * BEND_PER_TESLA_MM * field / in_plane
                 x, y, tx, ty, alive = bend(x, y, tx, ty, curvature, length)
                 z += length
-                if not alive or abs(x) > elements[e, 4]:
+                if not alive or abs(x - middle) > elements[e, 4]:
                     break
                 if kind[row] == ELECTRON:
                     gamma = p / ELECTRON_MASS
@@ -244,8 +281,7 @@ def _propagate(
                 continue
             if dx * dx + dy * dy < elements[e, 8] ** 2:
                 continue
-            beta = p / np.sqrt(p * p + mass * mass)
-            angle = 0.0136 / (beta * p) * np.sqrt(thickness) * (1 + 0.038 * np.log(thickness))
+            angle = highland(p, mass, thickness)
             tx += angle * rng.standard_normal()
             ty += angle * rng.standard_normal()
             if kind[row] == ELECTRON and z < magnets_end:
@@ -262,7 +298,8 @@ def propagate(rng: np.random.Generator, line: Beamline, tracks: Tracks) -> Paths
     Returns
     -------
     Paths
-        Crossings with every surface between `z_start` and `z_end`.
+        Crossings with every surface between `z_start` and `z_end`, up to the ECAL's face where
+        `Beamline.front` ends there.
     """
     rows = len(tracks)
     paths = np.full((4, rows, len(line.names)), np.nan)
@@ -274,7 +311,7 @@ def propagate(rng: np.random.Generator, line: Beamline, tracks: Tracks) -> Paths
     )
     _propagate(
         rng,
-        line.elements,
+        line.elements[: line.front],
         line.index,
         line.magnets_end,
         np.array(MASSES),
@@ -287,7 +324,7 @@ def propagate(rng: np.random.Generator, line: Beamline, tracks: Tracks) -> Paths
         photon,
     )
     x, y, tx, ty = paths
-    return Paths(x, y, tx, ty, momentum, entry, photon)
+    return Paths(x, y, tx, ty, momentum, entry, photon, np.zeros((rows, 0, 8)))
 
 
 def bremsstrahlung_photons(tracks: Tracks, paths: Paths, *, minimum: float = 0.2) -> Tracks:

@@ -229,16 +229,17 @@ def test_a_trigger_that_never_fires(setup, monkeypatch):
         list(simulate(blind, "electron", 1, seed=1, trigger="beam"))
 
 
-def test_detectors_that_are_not_simulated(setup):
-    vhcal = setup.model_copy(update={"vhcal": setup.hcal})
-    with pytest.raises(
-        SetupError, match=r"does not know these detectors .*: vhcal\. Leave them out"
-    ):
-        simulate_one(vhcal)
+def test_a_trigger_on_a_preshower_that_the_ecal_lacks(setup):
     sections = {"front": setup.ecal.sections["prs"], "main": setup.ecal.sections["main"]}
     ecal = setup.ecal.model_copy(update={"sections": sections})
-    with pytest.raises(SetupError, match=r"sections front, main; the trigger needs one named prs"):
-        simulate_one(setup.model_copy(update={"ecal": ecal}))
+    without = setup.model_copy(update={"ecal": ecal})
+    with pytest.raises(
+        SetupError, match=r"sections front, main; a trigger with prs_min=0\.3 needs"
+    ):
+        simulate_one(without)
+    trigger = setup.trigger.model_copy(update={"prs_min": 0.0})
+    batch = simulate_one(without.model_copy(update={"trigger": trigger}))
+    assert len(batch) == 1
 
 
 def simulate_one(setup):
