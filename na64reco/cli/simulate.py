@@ -48,11 +48,35 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
         typer.Argument(
             metavar="PROCESS",
             help="electron, positron, pion, kaon, proton, muon, dimuon, upstream, signal, or beam: "
-            "everything at its rate.",
+            "everything at its rate, a run.",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Hit file to write.")],
-    events: Annotated[int, typer.Option("-n", "--events", min=1, help="Events to write.")] = 10_000,
+    events: Annotated[
+        int | None,
+        typer.Option("-n", "--events", min=1, help="Events to write; default: 10000 or --eot."),
+    ] = None,
+    eot: Annotated[
+        float | None,
+        typer.Option(min=1.0, help="Beam particles on target to simulate, such as 1e8."),
+    ] = None,
+    importance: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="A power of two: ordinary electrons of a beam stand for so many (MC_weight).",
+        ),
+    ] = 1,
+    prescale: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of beam triggers beside physics triggers, 0 for none; default: 1000 for beam.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes; any number writes the same file.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 1,
     trigger: Annotated[
         Literal["physics", "beam", "none"], typer.Option(help="Only events that fire this trigger.")
@@ -97,12 +121,17 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
 
     na64reco simulate 2022-electron electron -n 10000 --seed 1 --trigger beam -o calibration.root
 
+    na64reco simulate 2022-electron beam --eot 1e9 --importance 64 --workers 2 -o run.root
+
     na64reco simulate 2022-electron signal -n 5000 --seed 7 --mass 10 -o signal.root
     """
     from na64reco.setup import load_setup
     from na64reco.simulation import write_simulation
 
-    with progress_bar("Events", "events") as progress, _wrong_values():
+    if events is None and eot is None:
+        events = 10_000
+    what = "events" if events is not None else "particles"
+    with progress_bar(what.capitalize(), what) as progress, _wrong_values():
         written = write_simulation(
             out,
             load_setup(setup),
@@ -114,6 +143,10 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
             run=run,
             start_event=start_event,
             waveforms=waveforms,
+            eot=eot,
+            importance=importance,
+            prescale=prescale,
+            workers=workers,
             format=format,
             compression=compression,
             truth=truth,

@@ -86,7 +86,8 @@ class EventWriter:
         self.events = 0
         """Number of events written so far."""
         self._compression = _COMPRESSION[compression]
-        self._metadata = dict(metadata or {})
+        self.metadata = dict(metadata or {})
+        """Written with the last events: what is known only then can still be added."""
         self._overwrite = overwrite
         self._cluster_size = cluster_size
         self._scalars = tuple(scalars) if scalars is not None else None
@@ -143,7 +144,7 @@ class EventWriter:
         if self._tree is None:
             self._make_tree()
         self._file[METADATA] = json.dumps(
-            {"written_by": f"na64reco {__version__}", "metadata": self._metadata}
+            {"written_by": f"na64reco {__version__}", "metadata": self.metadata}
             | {"branches": self._descriptions()},
         )
         self._file.close()

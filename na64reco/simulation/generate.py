@@ -6,6 +6,7 @@ VHCAL and beam momentum stations.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -23,7 +24,7 @@ from na64reco.simulation.workers import batches_in_order
 from na64reco.units import MeV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from na64reco.events.columns import EventBatch
     from na64reco.setup.model import Setup
@@ -254,32 +255,49 @@ class Production:
         )
         return Production(job, n, eot, start_event, workers)
 
-    @property
     def done(self) -> bool:
         """Whether everything is made that was asked for."""
         enough = self.n is not None and self.events >= self.n
         return enough or (self.eot is not None and self.particles >= self.eot)
 
-    def batches(self) -> Iterator[EventBatch]:
+    @property
+    def progress(self) -> tuple[int, int]:
+        """What is made and what is asked for: events, or else beam particles."""
+        if self.n is not None:
+            return self.events, self.n
+        return int(self.particles), int(self.eot or 0)
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What a file's metadata say of what has been made."""
+        counted = {"events": str(self.events), "eot": f"{self.particles:.0f}"}
+        if self.job.counts:
+            counted |= {"scaler": f"{self.scaler:.0f}", "scaler_live": f"{self.live:.0f}"}
+        return counted
+
+    def batches(self) -> Generator[EventBatch, None, None]:
         """All batches, each with at least one event."""
-        if self.done:
+        if self.done():
             return
         empty = 0
-        for made in batches_in_order(self.job, workers=self.workers):
-            batch = self._add(made)
-            empty = 0 if len(batch) else empty + 1
-            if empty == _HOPELESS:
-                source = self.job.source
-                msg = (
-                    f"{self.particles:.0f} particles of the process {source.process!r} in the "
-                    f"setup {source.setup.name!r} fired the {self.job.trigger} trigger not once. "
-                    "Take another trigger ('none' keeps every event), or check the setup's trigger."
-                )
-                raise SetupError(msg)
-            if len(batch):
-                yield batch
-            if self.done:
-                return
+        with closing(batches_in_order(self.job, workers=self.workers)) as source:
+            for made in source:
+                batch = self._add(made)
+                empty = 0 if len(batch) else empty + 1
+                if empty == _HOPELESS:
+                    raise SetupError(self._nothing())
+                if len(batch):
+                    yield batch
+                if self.done():
+                    return
+
+    def _nothing(self) -> str:
+        source = self.job.source
+        return (
+            f"{self.particles:.0f} particles of the process {source.process!r} in the "
+            f"setup {source.setup.name!r} fired the {self.job.trigger} trigger not once. "
+            "Take another trigger ('none' keeps every event), or check the setup's trigger."
+        )
 
     def _add(self, made: Made) -> EventBatch:
         """Number the events, count on, and cut off what is too much."""

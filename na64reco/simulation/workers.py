@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import count
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from na64reco.errors import Na64recoError
 from na64reco.simulation.batches import Job, Made, make_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 __all__ = ["batches_in_order"]
 
@@ -25,7 +26,7 @@ _job: Job | None = None
 """Of a worker process."""
 
 
-def batches_in_order(job: Job, *, workers: int = 1) -> Iterator[Made]:
+def batches_in_order(job: Job, *, workers: int = 1) -> Generator[Made, None, None]:
     """All batches of a job, without end: 0, 1, 2, ...
 
     Parameters
@@ -45,7 +46,7 @@ def batches_in_order(job: Job, *, workers: int = 1) -> Iterator[Made]:
         yield from _from_pool(job, workers)
 
 
-def _from_pool(job: Job, workers: int) -> Iterator[Made]:
+def _from_pool(job: Job, workers: int) -> Generator[Made, None, None]:
     # Not fork: a forked copy of a process with threads may hang.
     executor = ProcessPoolExecutor(
         workers,
@@ -53,8 +54,9 @@ def _from_pool(job: Job, workers: int) -> Iterator[Made]:
         initializer=_begin,
         initargs=(job,),
     )
-    waiting = deque(executor.submit(_make, number) for number in range(2 * workers))
     try:
+        with _interrupts_held():
+            waiting = deque(executor.submit(_make, number) for number in range(2 * workers))
         for number in count(2 * workers):
             try:
                 made = waiting.popleft().result()
@@ -71,10 +73,22 @@ def _from_pool(job: Job, workers: int) -> Iterator[Made]:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches all processes of a terminal; those begun here leave it to the first one."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(job: Job) -> None:
     global _job  # noqa: PLW0603 - what a worker is for
     _job = job
-    # Ctrl-C reaches all processes of a terminal; the first one decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
