@@ -18,6 +18,14 @@ def freeze_command(
         str, typer.Argument(metavar="SELECTION", help="Name of a selection or a YAML file.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="YAML file to write.")],
+    choice: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT|FILE",
+            help="Where `na64reco background` chose E_thr: background.json or its folder. The "
+            "choice is checked against the selection and frozen with it.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a frozen box that is there.")
     ] = False,
@@ -29,11 +37,17 @@ def freeze_command(
 
     [bold]Example[/bold]
 
-    na64reco freeze electron-invisible-2022 -o box-2022.yaml
+    na64reco freeze electron-invisible-2022 -o box-2022.yaml --choice out
     """
     from na64reco.selection import freeze_box, load_selection
 
-    box = freeze_box(load_selection(selection), out, overwrite=overwrite)
+    chosen = load_selection(selection)
+    how = None
+    if choice is not None:
+        from na64reco.inference.frozen_choice import choice_for
+
+        how = choice_for(chosen, choice)
+    box = freeze_box(chosen, out, choice=how, overwrite=overwrite)
     if as_json:
         print_json(asdict(box))
     else:

@@ -48,6 +48,8 @@ __all__ = [
 
 CL = 0.9
 """Confidence level of upper limits."""
+IMPLAUSIBLE = 6.0
+"""Difference in AIC: less than a twentieth as likely as the best."""
 HCAL_RANGE = 20.0
 """GeV: sideband C is fitted from the box's edge over this range; the tail of showers that are
 contained lies above."""
@@ -152,11 +154,16 @@ def weights_of_shapes(fits: dict[str, SidebandFit]) -> dict[str, float]:
     """Akaike weights, exp(-AIC / 2) normalised (K. Burnham, D. Anderson, Model Selection, 2002).
 
     How plausible each shape is by the data, extra parameters paid for. A shape with a parameter at
-    its end is another, simpler shape and counts nothing; the nominal one always counts.
+    its end is another, simpler shape and counts nothing, nor does one that is worse than the best
+    by `IMPLAUSIBLE`; the nominal one always counts.
     """
     usable = {n: f.aic for n, f in fits.items() if n == NOMINAL or not f.at_limit}
     best = min(usable.values())
-    weights = {n: float(np.exp(-0.5 * (aic - best))) for n, aic in usable.items()}
+    weights = {
+        n: float(np.exp(-0.5 * (aic - best)))
+        for n, aic in usable.items()
+        if n == NOMINAL or aic - best < IMPLAUSIBLE
+    }
     total = sum(weights.values())
     return {n: weights.get(n, 0.0) / total for n in fits}
 

@@ -23,8 +23,6 @@ __all__ = ["draw_background"]
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
 _OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#000000")
-_SHOWN = 0.01
-"""Shapes of less Akaike weight are not drawn."""
 
 
 def draw_background(found: Sequence[PeriodEstimate]) -> dict[str, Figure]:
@@ -41,7 +39,7 @@ def _figure(columns: int) -> tuple[Figure, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0 * columns, 4.8), layout="constrained")
+    figure = Figure(figsize=(6.0 * columns, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns)
 
@@ -77,7 +75,7 @@ def _sideband(ax: Axes, found: Sideband, *, hidden: bool) -> None:
     ax.errorbar(
         centres[filled],
         counts[filled],
-        np.sqrt(squares[filled]),
+        _poisson_errors(counts[filled], squares[filled]),
         fmt="o",
         ms=3.5,
         color="black",
@@ -88,12 +86,13 @@ def _sideband(ax: Axes, found: Sideband, *, hidden: bool) -> None:
     x = np.linspace(start, high, 400)
     typical = float(np.min(squares[filled] / counts[filled])) if filled.any() else 1.0
     ax.axvspan(start, found.box[1], facecolor="#DDDDDD", hatch="//", edgecolor="#BBBBBB", zorder=0)
+    narrow = found.box[1] - start < 0.2 * (high - start)
     ax.text(
-        0.5 * (start + found.box[1]),
+        found.box[1] + 0.01 * (high - start) if narrow else 0.5 * (start + found.box[1]),
         0.97,
         "blinded:\nextrapolation" if hidden else "box:\nextrapolation",
         transform=ax.get_xaxis_transform(),
-        ha="center",
+        ha="left" if narrow else "center",
         va="top",
         fontsize=9,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
@@ -115,7 +114,7 @@ def _sideband(ax: Axes, found: Sideband, *, hidden: bool) -> None:
             )
             lowest = min(lowest, max(0.3 * width * float(centre.min()), 1e-4 * typical))
         ax.plot(x, width * centre, color=_BLUE, lw=1.8, label=NOMINAL, zorder=3)
-        others = [n for n, w in found.shape_weights.items() if w > _SHOWN and n != NOMINAL]
+        others = [n for n, w in found.shape_weights.items() if w > 0 and n != NOMINAL]
         for colour, name in zip(_OTHERS, others, strict=False):
             line, _ = _density(found, name, x)
             weight = found.shape_weights[name]
@@ -136,6 +135,16 @@ def _sideband(ax: Axes, found: Sideband, *, hidden: bool) -> None:
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
     )
     ax.legend(fontsize=8, loc="lower right", framealpha=0.9)
+
+
+def _poisson_errors(counts: Any, squares: Any) -> NDArray[np.float64]:
+    """Central 68 % of a Poisson mean (Garwood 1936), of as many events as the weights are worth."""
+    from scipy.special import gammaincinv
+
+    effective = counts**2 / squares
+    low = gammaincinv(effective, 0.15865)
+    high = gammaincinv(effective + 1, 0.84135)
+    return np.asarray(np.array([effective - low, high - effective]) * squares / counts)
 
 
 def _result(found: Sideband) -> str:
@@ -191,7 +200,9 @@ def _scans(period: PeriodEstimate) -> Figure:
     )
     axes[0].set_title(f"signal: {choice.signal}", fontsize=10, loc="left")
     for ax in axes:
-        ax.legend(fontsize=8, loc="upper center", framealpha=0.9)
+        ax.legend(
+            fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False
+        )
     figure.suptitle(f"{period.selection}, period {period.data.name}", fontsize=11)
     return figure
 

@@ -76,9 +76,9 @@ def choice_lines(found: PeriodEstimate) -> tuple[str, ...]:
     """The choice of the box in words."""
     choice = found.choice
     low, high = choice.ecal.plateau
-    best = choice.ecal.best
+    background = choice.ecal.background[choice.ecal.best]
     return (
         f"Best E_thr of period {found.data.name}: {choice.threshold:g} GeV (limit within 1 % of "
-        f"the best from {low:g} to {high:g} GeV), with {choice.ecal.background[best]:.2g} events of "
-        f"background; {choice.method} limit at {100 * choice.cl:g} % CL, signal: {choice.signal}.",
+        f"the best from {low:g} to {high:g} GeV), with {background:.2g} events of background; "
+        f"{choice.method} limit at {100 * choice.cl:g} % CL, signal: {choice.signal}.",
     )

@@ -47,6 +47,8 @@ class FrozenBox:
     """When it was frozen, ISO 8601, UTC."""
     sha256: str
     """Of the canonical definition of region and cuts."""
+    choice: dict[str, Any] | None = None
+    """How the box was chosen, if that was frozen with it."""
 
 
 def _definition(selection: Selection) -> dict[str, Any]:
@@ -82,8 +84,19 @@ def box_digest(selection: Selection) -> str:
     return _digest(_definition(selection))
 
 
-def freeze_box(selection: Selection, path: Path | str, *, overwrite: bool = False) -> FrozenBox:
+def freeze_box(
+    selection: Selection,
+    path: Path | str,
+    *,
+    choice: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> FrozenBox:
     """Write the definition of the blinded region, with date and digest, to a YAML file.
+
+    Parameters
+    ----------
+    choice
+        How the box was chosen, plain values, to be written with it under a digest of its own.
 
     Raises
     ------
@@ -102,6 +115,8 @@ def freeze_box(selection: Selection, path: Path | str, *, overwrite: bool = Fals
         raise OutputExistsError(msg)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     content = {**definition, "date": date, "sha256": _digest(definition)}
+    if choice is not None:
+        content |= {"choice": choice, "choice_sha256": _digest({"choice": choice, "date": date})}
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
     part = path.with_name(path.name + ".part")
     part.write_text(_HEADER + text, encoding="utf-8")
@@ -126,7 +141,7 @@ def check_frozen_box(selection: Selection, path: Path | str) -> FrozenBox:
         digest = _digest(frozen)
     except (TypeError, ValueError):
         digest = ""
-    if digest != content["sha256"]:
+    if digest != content["sha256"] or not _choice_is_whole(content):
         msg = (
             f"The frozen box {path} was changed after it was frozen: its digest is not that of its "
             "content. Take the original file."
@@ -140,7 +155,18 @@ def check_frozen_box(selection: Selection, path: Path | str) -> FrozenBox:
             "looking at the data."
         )
         raise SelectionError(msg)
-    return FrozenBox(selection.name, definition["region"], str(content["date"]), digest)
+    choice = content.get("choice")
+    return FrozenBox(selection.name, definition["region"], str(content["date"]), digest, choice)
+
+
+def _choice_is_whole(content: dict[str, Any]) -> bool:
+    if "choice" not in content:
+        return True
+    try:
+        digest = _digest({"choice": content["choice"], "date": content["date"]})
+    except (TypeError, ValueError):
+        return False
+    return bool(digest == content["choice_sha256"])
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -150,7 +176,8 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"The frozen box {path} cannot be read: {error}"
         raise SelectionError(msg) from None
     expected = (*_KEYS, "date", "sha256")
-    if not isinstance(content, dict) or set(content) != set(expected):
+    allowed = (set(expected), {*expected, "choice", "choice_sha256"})
+    if not isinstance(content, dict) or set(content) not in allowed:
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         msg = (
             f"{path} is not a frozen box: expected the keys {', '.join(expected)}, found {found}. "
