@@ -50,6 +50,7 @@ __all__ = [
     "photon_cross_section",
     "photon_energies",
     "reactions_per_shower",
+    "transverse_momenta",
 ]
 
 SOFTEST: Final = 1.0
@@ -61,6 +62,10 @@ _DENSITY: Final = {"Pb": 11.35, "Fe": 7.874, "Cu": 8.96, "Sc": 1.06}
 _NUCLEONS: Final = {"Pb": 207.2, "Fe": 55.845, "Cu": 63.546, "Sc": 12.011}
 
 _RHO_SHARE: Final = 0.12
+_RHO_MOMENTUM: Final = 0.362
+"""Of its pions, GeV/c (PDG 2024)."""
+_PT: Final = 0.35
+"""Mean transverse momentum of hadrons, GeV/c."""
 _VIRTUALITY: Final = 0.6
 """Largest Q^2 of photons that act like real ones, the squared mass of the rho, GeV^2."""
 
@@ -221,6 +226,28 @@ def fragments(
     kind[from_rho] = PION
     charge[from_rho] = np.where(first[from_rho], 1, -1)
     return reaction, kind, charge, taken
+
+
+def transverse_momenta(
+    rng: np.random.Generator, reaction: NDArray[np.int64], taken: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Transverse momenta (GeV/c) against the photon, and azimuths, of hadrons from `fragments`.
+
+    Two hadrons are back to back like those of a rho0, p_T = 2 p* sqrt(x (1 - x)); more have
+    dN / dp_T^2 ~ exp(-p_T / 0.175 GeV), 0.35 GeV on average (assumed), each for itself.
+
+    Parameters
+    ----------
+    reaction, taken
+        Of each hadron, shape (rows,).
+    """
+    rows = len(reaction)
+    pt, phi = rng.gamma(2.0, _PT / 2, rows), rng.uniform(0, 2 * np.pi, rows)
+    pair = np.bincount(reaction)[reaction] == 2 if rows else np.zeros(0, np.bool_)
+    second = np.flatnonzero(pair)[1::2]
+    phi[second] = phi[second - 1] + np.pi
+    pt[pair] = 2 * _RHO_MOMENTUM * np.sqrt(taken[pair] * (1 - taken[pair]))
+    return pt, phi
 
 
 def momentum_of(kind: NDArray[np.int8], energy: NDArray[np.float64]) -> NDArray[np.float64]:

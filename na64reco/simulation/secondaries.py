@@ -33,6 +33,7 @@ from na64reco.simulation.nuclear import (
     momentum_of,
     photon_energies,
     reactions_per_shower,
+    transverse_momenta,
 )
 from na64reco.simulation.tracks import ELECTRON, MUON, PHOTON, Tracks
 
@@ -49,9 +50,6 @@ _SOFTEST_SHOWER = 2.0
 
 _PT_HADRON, _PT_ELECTRON = 0.6, 0.05
 """Mean transverse momenta upstream, GeV/c."""
-
-_PT_FRAGMENT = 0.35
-"""The same of hadrons from photons in the ECAL."""
 
 _BEHIND = 1e-3
 """Secondaries from inside the ECAL start this far behind its face, mm."""
@@ -129,6 +127,7 @@ def nuclear_interactions(
     reaction, kind, charge, taken = fragments(rng, photon)
     hadron = taken * photon[reaction]
     momentum = momentum_of(kind, hadron)
+    pt, phi = transverse_momenta(rng, reaction, taken)
     # Neutral pions and what has no energy for its mass stay in the shower.
     leaves = (kind != PHOTON) & (momentum > 0)
     reaction, momentum = reaction[leaves], momentum[leaves]
@@ -136,8 +135,8 @@ def nuclear_interactions(
     share[rows] *= 1 - lost / energy
     of = rows[reaction]
     start = _at_ecal(setup, line, tracks, paths, of)
-    angle = np.minimum(rng.exponential(_PT_FRAGMENT, len(of)) / momentum, 1.0)
-    phi = rng.uniform(0, 2 * np.pi, len(of))
+    angle = np.minimum(pt[leaves] / momentum, 1.0)
+    phi = phi[leaves]
     start["tx"] = start["tx"] + angle * np.cos(phi)
     start["ty"] = start["ty"] + angle * np.sin(phi)
     return share, Tracks.make(

@@ -16,6 +16,7 @@ from na64reco.simulation.nuclear import (
     photon_cross_section,
     photon_energies,
     reactions_per_shower,
+    transverse_momenta,
 )
 from na64reco.simulation.tracks import PHOTON, PION
 
@@ -96,6 +97,25 @@ def test_fragments_share_the_photon(rng):
     assert kstest(taken[pairs & (energy[reaction] > 50)], "uniform").pvalue > 1e-3
     assert abs(charge.mean()) < 0.03
     assert (kind == PION).mean() > 0.5
+
+
+def test_transverse_momenta(rng):
+    reaction, _, _, taken = fragments(rng, np.full(60_000, 50.0))
+    pt, phi = transverse_momenta(rng, reaction, taken)
+    number = np.bincount(reaction)[reaction]
+    many = pt[number > 2]
+    assert many.mean() == pytest.approx(0.35, rel=0.02)
+    # Gamma distribution of the shape 2: above 1 GeV (1 + u) e^-u, u = 1 / 0.175.
+    assert (many > 1).mean() == pytest.approx(0.0222, rel=0.1)
+    first, second = pt[number == 2].reshape(-1, 2).T
+    np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        np.cos(np.diff(phi[number == 2].reshape(-1, 2), axis=1)), -1, atol=1e-9
+    )
+    # Pions of a rho0: p* = sqrt(0.775^2 / 4 - 0.1396^2), <sin theta> = pi / 4 where isotropic.
+    assert first.max() <= 0.363
+    assert first.mean() == pytest.approx(0.3615 * np.pi / 4, rel=0.02)
+    assert len(transverse_momenta(rng, np.zeros(0, np.int64), np.zeros(0))[0]) == 0
 
 
 def test_leading_hadrons_of_muons(setup, rng):
