@@ -10,11 +10,13 @@ from na64reco.cli.background import background_command
 from na64reco.cli.calibrate import calibrate_command
 from na64reco.cli.catalogue import catalogue_command
 from na64reco.cli.common import Group
+from na64reco.cli.efficiency import efficiency_command, exposure_command
 from na64reco.cli.freeze import freeze_command
 from na64reco.cli.inspect import inspect_command
 from na64reco.cli.lists import selections_command, setups_command
 from na64reco.cli.run import run_command
 from na64reco.cli.simulate import simulate_command
+from na64reco.cli.yields import searches_command, yield_command
 
 __all__ = ["app", "main"]
 
@@ -54,9 +56,13 @@ app.command("catalogue")(catalogue_command)
 app.command("run")(run_command)
 app.command("calibrate")(calibrate_command)
 app.command("background")(background_command)
+app.command("efficiency")(efficiency_command)
+app.command("exposure")(exposure_command)
 app.command("freeze")(freeze_command)
 app.command("setups")(setups_command)
 app.command("selections")(selections_command)
+app.command("searches")(searches_command)
+app.command("yield")(yield_command)
 
 
 def main() -> None:
