@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from na64reco.setup import Calorimeter
 
 __all__ = [
-    "EFFICIENCY",
     "FILE",
     "ProfileDetail",
     "calibrate_profile",
@@ -31,8 +30,6 @@ __all__ = [
 ]
 
 FILE: Final = "ecal.txt"
-EFFICIENCY: Final = 0.95
-"""Of electrons, that cuts on the shape are to keep: the published practice."""
 FIELDS: Final = ("section", "ix", "iy", "amplitude", "time")
 _MOST: Final = 40_000
 _EDGES: Final = np.array([0, 7, 14, 30, 45, 60, 80, 120, 200], dtype=np.float64)
@@ -45,6 +42,7 @@ class ProfileDetail:
 
     fit: ProfileFit
     sample: ShowerSample
+    ecal: Calorimeter
 
 
 def calibrate_profile(task: Task) -> Result:
@@ -70,7 +68,7 @@ def calibrate_profile(task: Task) -> Result:
     assert start is not None
     sample = join_samples(parts)
     ecal = task.setup.ecal
-    fit = fit_profile(sample, ecal, start, efficiency=EFFICIENCY)
+    fit = fit_profile(sample, ecal, start)
     written = write_constants(
         task,
         FILE,
@@ -79,19 +77,19 @@ def calibrate_profile(task: Task) -> Result:
         comment=f"shower profile of {fit.used} electrons: {tally.text}",
         metadata={f"profile.{n}": float(f"{v:.6g}") for n, v in fit.profile.parameters().items()},
     )
-    cuts = _cuts(sample, ecal, fit.profile)
+    cuts = _cuts(sample, ecal, fit.profile, task.efficiency)
     return Result(
         runs=runs,
         written=written,
         summary={
             "events": fit.used,
             "dropped": fit.dropped,
-            "efficiency": EFFICIENCY,
+            "efficiency": task.efficiency,
             "profile": fit.profile.parameters(),
             "cuts": cuts,
         },
-        tables=(_table(cuts, fit, runs_text(runs)),),
-        detail=ProfileDetail(fit, sample),
+        tables=(_table(cuts, fit, runs_text(runs), task.efficiency),),
+        detail=ProfileDetail(fit, sample, ecal),
     )
 
 
@@ -120,7 +118,7 @@ def read_showers(part: Part) -> ShowerSample:
             np.abs(y) < 0.5 * ecal.ny * ecal.cell_y
         )
     chosen = np.flatnonzero(free & columns["track.found"] & inside)
-    hits = part.hits("ECAL", FIELDS).select(chosen)
+    hits = part.pulses("ECAL", FIELDS).select(chosen)
     energies = cell_energies(hits, part.conditions.ecal, ecal.shape).in_time
     beam = np.full(len(chosen), part.setup.beam.momentum)
     return ShowerSample(energies, x[chosen], y[chosen], beam, part.conditions.ecal.threshold)
@@ -137,12 +135,14 @@ def join_samples(parts: list[ShowerSample]) -> ShowerSample:
     )
 
 
-def _cuts(sample: ShowerSample, ecal: Calorimeter, profile: ShowerProfile) -> list[dict[str, Any]]:
+def _cuts(
+    sample: ShowerSample, ecal: Calorimeter, profile: ShowerProfile, efficiency: float
+) -> list[dict[str, Any]]:
     """Cuts on `ecal.chi2` that keep the efficiency, against `ecal.energy`."""
     chi2 = shower_chi2(sample.energies, sample.x, sample.y, profile, ecal, sample.threshold)
     energy = sample.energies.sum(axis=(1, 2, 3))
-    clean = chi2 < 4 * np.nanquantile(chi2, EFFICIENCY)
-    values, errors = cut_values(chi2[clean], energy[clean], _EDGES, efficiency=EFFICIENCY)
+    clean = chi2 < 4 * np.nanquantile(chi2, efficiency)
+    values, errors = cut_values(chi2[clean], energy[clean], _EDGES, efficiency=efficiency)
     return [
         {"ecal.energy": [float(low), float(high)], "max": float(value), "error": float(error)}
         for low, high, value, error in zip(_EDGES[:-1], _EDGES[1:], values, errors, strict=True)
@@ -150,9 +150,9 @@ def _cuts(sample: ShowerSample, ecal: Calorimeter, profile: ShowerProfile) -> li
     ]
 
 
-def _table(cuts: list[dict[str, Any]], fit: ProfileFit, runs: str) -> Table:
+def _table(cuts: list[dict[str, Any]], fit: ProfileFit, runs: str, efficiency: float) -> Table:
     return Table(
-        f"Shower profile, runs {runs}: cuts on ecal.chi2 that keep {EFFICIENCY:.0%} of electrons",
+        f"Shower profile, runs {runs}: cuts on ecal.chi2 that keep {efficiency:.3g} of electrons",
         ("ecal.energy, GeV", "max", "+-"),
         [
             (

@@ -59,6 +59,8 @@ class Task:
     spectrometer: str | None = None
     """Whose tracks; None for the setup's first."""
     alignment: AlignmentOptions = field(default_factory=AlignmentOptions)
+    efficiency: float = 0.95
+    """Share of electrons that cuts on the shower's shape are to keep: the published practice."""
     progress: Callable[[str, str], AbstractContextManager[Update | None]] = _no_progress
     """``with task.progress("ECAL", "events") as update: update(done, total)``; update may be
     None."""

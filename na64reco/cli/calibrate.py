@@ -73,8 +73,18 @@ def _ecal(task: Task) -> Result:
 
 def _profile(task: Task) -> Result:
     from na64reco.calibrate.profile import calibrate_profile
+    from na64reco.report.shape_calibration import draw_profile
 
-    return calibrate_profile(task)
+    result = calibrate_profile(task)
+    return replace(result, pictures=draw_profile(result.detail))
+
+
+def _cuts(task: Task) -> Result:
+    from na64reco.calibrate.shape_cuts import calibrate_cuts
+    from na64reco.report.shape_calibration import draw_cuts
+
+    result = calibrate_cuts(task)
+    return replace(result, pictures=draw_cuts(result.detail))
 
 
 def _drift(task: Task) -> Result:
@@ -135,6 +145,8 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
     "ecal": Calibration(_ecal, ("ecal.txt",)),
     "profile": Calibration(_profile, ("ecal.txt",)),
     "srd": Calibration(_srd, ("srd.txt",)),
+    # Muon pairs; writes no conditions.
+    "cuts": Calibration(_cuts, ("shape_cuts.yaml",)),
     # Muons.
     "hcal": Calibration(_ionising("hcal"), ("hcal.txt",)),
     "vhcal": Calibration(_ionising("vhcal"), ("vhcal.txt",)),
@@ -197,6 +209,12 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
             help="Alignment: take tracks to have the beam's momentum, within its spread.",
         ),
     ] = False,
+    efficiency: Annotated[
+        float,
+        typer.Option(
+            min=0.5, max=0.999, help="Profile, cuts: share of electrons that cuts are to keep."
+        ),
+    ] = 0.95,
     mapping: Annotated[
         Path | None, typer.Option(help="YAML that says how foreign branches are named.")
     ] = None,
@@ -243,6 +261,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
             tolerance=tolerance,
             beam_momentum=beam_momentum,
         ),
+        efficiency=efficiency,
         progress=progress_bar,
     )
     for file in {file for name in chosen for file in CALIBRATIONS[name].files}:
