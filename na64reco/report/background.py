@@ -208,26 +208,26 @@ def _scans(period: PeriodEstimate) -> Figure:
 
 
 def _scan(ax: Axes, scan: Scan, choice: BoxChoice, now: float) -> None:
-    relative = scan.reach / scan.reach.min()
     x = scan.thresholds
     ax.plot(
         x,
-        relative,
+        scan.reach / scan.reach.min(),
         color=_BLUE,
         lw=2,
         label=f"expected limit on coupling$^2$ ({choice.method}), over its best",
     )
     ax.plot(x, scan.efficiency, color=_GREEN, lw=1.3, ls="-.", label="share of the signal kept")
-    ax.plot(x, scan.background, color=_ORANGE, lw=1.3, ls="--", label="background, events")
-    ax.fill_between(
-        x,
-        np.maximum(scan.background - scan.error, 1e-3),
-        scan.background + scan.error,
-        color=_ORANGE,
-        alpha=0.2,
-        lw=0,
-    )
     ax.axvline(x[scan.best], color=_BLUE, lw=1.0, ls=":", label=f"best: {x[scan.best]:g} GeV")
     ax.axvline(now, color=_GREY, lw=1.0, label=f"the selection's: {now:g} GeV")
-    ax.set_ylim(0, max(3.0, min(2.2 * float(np.median(relative)), 8.0)))
+    ax.set_ylim(0, max(2.0, min(1.1 * float((scan.reach / scan.reach.min()).max()), 4.0)))
     ax.set_xlim(x[0], x[-1])
+    right = ax.twinx()
+    low = np.maximum(scan.background - scan.error, 1e-6)
+    right.fill_between(x, low, scan.background + scan.error, color=_ORANGE, alpha=0.15, lw=0)
+    right.plot(x, scan.background, color=_ORANGE, lw=1.3, ls="--")
+    ax.plot([], [], color=_ORANGE, lw=1.3, ls="--", label="background (right)")
+    right.set_yscale("log")
+    smallest = max(float(scan.background.min()), 1e-6)
+    right.set_ylim(0.2 * smallest, 3 * max(float((scan.background + scan.error).max()), smallest))
+    right.set_ylabel("background in the box, events", color=_ORANGE)
+    right.tick_params(axis="y", colors=_ORANGE, which="both")
