@@ -49,9 +49,9 @@ class RunExposure:
     particles: Measurement
     """In good spills."""
     source: str
-    """``scaler_live``, ``scaler and beam triggers``, ``beam triggers`` or ``given``."""
+    """``scaler_live``, ``beam triggers``, ``scaler times live fraction`` or ``given``."""
     scaler: Measurement | None
-    """By the scalers."""
+    """By `scaler_live`."""
     beam: Measurement | None
     """By beam triggers times prescale."""
     live_fraction: float | None

@@ -95,8 +95,9 @@ class Counts:
     ``good`` (events neither in a bad run nor spill), ``prescaled`` (sum of the prescale of beam
     triggers), ``prescale_known`` (beam triggers with a known prescale), ``scaler_first``,
     ``scaler_last``, ``live_first``, ``live_last``, ``entered``, ``out_of_time`` (after the
-    `base_cuts`, with more than `OUT_OF_TIME`), ``untagged`` (after the base cuts, without SRD and
-    full energy). Of shape (rows, cuts): ``passed``, ``alone``, ``others`` as in `Cutflow`, and
+    `base_cuts`, with more than `OUT_OF_TIME`), ``tags_total`` (after the base cuts and those on the
+    track). Of shape (rows, 4): ``tags``, of the latter without SRD and with less than the full
+    energy, without SRD and with it, with SRD and less, with both. Of shape (rows, cuts): ``passed``, ``alone``, ``others`` as in `Cutflow`, and
     ``tag_total``, ``tag_passed``: events that pass all other cuts and have the full energy, and
     those of them that pass this one. Simulated events have sums of weights ``passed_w``,
     ``others_w``, ``entered_w``, and of squares (``..._w2``) as well.
@@ -254,14 +255,24 @@ def count(
         found["tag_passed"] = table.counts(
             m & full & p for m, p in zip(others, outcome.passed, strict=True)
         )
-        srd = [p for p, c in zip(outcome.passed, outcome.selection.cuts, strict=True) if _is_srd(c)]
-        if srd:
-            found["untagged"] = table.count(base & ~np.logical_and.reduce(srd) & ~full)
+        srd = [m for m, c in _with_cuts(outcome) if c.variable.startswith("srd.")]
+        if srd and "ecal.energy" in outcome.selection.regions[FULL_ENERGY]:
+            tag = np.logical_and.reduce(srd)
+            low = outcome.selection.regions[FULL_ENERGY]["ecal.energy"][0]
+            below = ~full & (np.asarray(columns["ecal.energy"]) < (low if _is_number(low) else 0.0))
+            track = [m for m, c in _with_cuts(outcome) if c.variable.startswith("track.")]
+            use = np.logical_and.reduce([base, *track])
+            found["tags"] = table.counts(use & a & b for a in (~tag, tag) for b in (below, full))
+            found["tags_total"] = table.count(use)
     return Counts(names, unique[0], unique[1], found, _curves(outcome, values))
 
 
-def _is_srd(cut: Cut) -> bool:
-    return cut.variable.startswith("srd.")
+def _is_number(bound: object) -> bool:
+    return isinstance(bound, int | float)
+
+
+def _with_cuts(outcome: Outcome) -> list[tuple[Mask, Cut]]:
+    return list(zip(outcome.passed, outcome.selection.cuts, strict=True))
 
 
 class _Rows:

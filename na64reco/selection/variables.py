@@ -198,6 +198,17 @@ def _calorimeter_energy(ecal: NDArray[Any], hcal: NDArray[Any]) -> NDArray[Any]:
 
 
 @variable(
+    "calo.all",
+    needs=("ecal.energy", "vhcal.energy", "hcal.energy"),
+    unit="GeV",
+    meaning="energy in ECAL, VHCAL and HCAL together",
+)
+def _all_calorimeters(*parts: NDArray[Any]) -> NDArray[Any]:
+    total: NDArray[Any] = np.sum(parts, axis=0)
+    return total
+
+
+@variable(
     "hcal.smallest_module",
     needs=("hcal.module0", "hcal.module1", "hcal.module2"),
     unit="GeV",
