@@ -39,7 +39,7 @@ __all__ = ["PICOBARN", "ResonantLengths", "positron_density"]
 PICOBARN: Final = 1e-36
 """cm^2."""
 
-_STEP: Final = 0.005
+_STEP: Final = 0.006
 """Of ln s."""
 _PEAK_EDGES: Final = 48
 _SHELL_EDGES: Final = 24
@@ -82,7 +82,9 @@ class ResonantLengths:
         grid = np.arange(ends[0] - reach, ends[1] + reach, _STEP)
         total = np.zeros(len(grid))
         energies = dump.edges[(dump.edges >= low) & (dump.edges <= high)]
-        energies = np.unique(np.append(energies, low))
+        # Below, track lengths are smooth over some bins.
+        kept = (energies > 0.9 * high) | (np.arange(len(energies)) % 3 == 0)
+        energies = np.unique(np.append(energies[kept], low))
         smeared = acceptance.threshold + acceptance.smearing * np.linspace(-5, 5, 11)
         energies = np.unique(np.append(energies, smeared[(smeared > low) & (smeared < high)]))
         product = np.exp(grid) - 2 * ELECTRON_MASS**2
