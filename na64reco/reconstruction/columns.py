@@ -184,6 +184,28 @@ COLUMNS: Final[dict[str, Column]] = {
     "track.x_ecal_error": _f("mm", "standard deviation of track.x_ecal"),
     "track.y_ecal_error": _f("mm", "standard deviation of track.y_ecal"),
     "track.time": _f("ns", "mean time of the hits on the track, relative to master_time"),
+    # track behind the target, of the setup's last spectrometer where that is not the first
+    "track_out.found": _b("the same of a track behind the target, as all of track_out.*"),
+    "track_out.reason": Column("uint8", "", "why no track, codes of track.reason"),
+    "track_out.momentum": _f("GeV/c", "momentum; NaN without a track, as all of track_out.*"),
+    "track_out.momentum_error": _f("GeV/c", "standard deviation of the momentum"),
+    "track_out.charge": Column("int8", "e", "sign of the charge; 0 without a track"),
+    "track_out.chi2": _f("", "chi2 of the fit"),
+    "track_out.ndf": _n("degrees of freedom of the fit"),
+    "track_out.p_value": _f("", "probability of a larger chi2"),
+    "track_out.hits": _n("hits on the track"),
+    "track_out.dropped": _n("hits dropped from the track since they did not belong to it"),
+    "track_out.candidates": _n("track candidates in the event"),
+    "track_out.angle_in": _f("mrad", "angle of the upstream segment to the z axis"),
+    "track_out.slope_x_in": _f("mrad", "dx/dz before the magnets"),
+    "track_out.slope_y_in": _f("mrad", "dy/dz before the magnets"),
+    "track_out.slope_x_out": _f("mrad", "dx/dz behind the magnets"),
+    "track_out.slope_y_out": _f("mrad", "dy/dz behind the magnets"),
+    "track_out.x_hcal": _f("mm", "extrapolation to the HCAL's front face, local frame"),
+    "track_out.y_hcal": _f("mm", "extrapolation to the HCAL's front face, local frame"),
+    "track_out.x_hcal_error": _f("mm", "standard deviation of track_out.x_hcal"),
+    "track_out.y_hcal_error": _f("mm", "standard deviation of track_out.y_hcal"),
+    "track_out.time": _f("ns", "mean time of the hits on the track, relative to master_time"),
 }
 """Every column that reconstruction can give, in the order in which it is written."""
 

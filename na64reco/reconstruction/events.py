@@ -267,13 +267,13 @@ def _detectors(
         found |= reconstruct_ecal(
             hits["ECAL"], setup, conditions, impact_x=impact_x, impact_y=impact_y
         )
+    last, track = last_spectrometer(setup), found
+    if last != first and last in needed:
+        track = reconstruct_tracks(*trackers, setup, conditions, spectrometer=last)
+        found |= _outgoing(track)
     if "hcal" in groups:
         expected = None
-        last = last_spectrometer(setup)
         if set(wanted) & set(EXPECTED_COLUMNS):
-            track = found
-            if last != first:
-                track = reconstruct_tracks(*trackers, setup, conditions, spectrometer=last)
             expected = expected_cells(track, setup)
         found |= reconstruct_hcal(hits["HCAL"], setup, conditions, expected=expected)
     if "vhcal" in groups:
@@ -281,6 +281,15 @@ def _detectors(
     if "veto" in groups:
         found |= reconstruct_veto(hits["VETO"], setup, conditions)
     return {name: found[name] for name in wanted}
+
+
+def _outgoing(track: Columns) -> Columns:
+    """Columns of the track behind the target, which ends at the HCAL's face."""
+    return {
+        name.replace("track.", "track_out.").replace("_ecal", "_hcal"): values
+        for name, values in track.items()
+        if group_of(name) == "track"
+    }
 
 
 def _good(scalars: Columns, conditions: Conditions) -> NDArray[np.bool_]:

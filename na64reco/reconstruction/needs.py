@@ -64,6 +64,7 @@ _TRACKER: Final = {"mm": "MM", "gem": "GEM"}
 def available_columns(setup: Setup) -> tuple[str, ...]:
     """Columns for which the setup has detectors, truth included."""
     none = set(columns_of_group("counters", "srd", "veto", "hcal", "vhcal", "mm", "gem", "straw"))
+    none |= set(columns_of_group("track_out"))
     some = {f"counters.{name.lower()}" for name in setup.counters}
     some |= {"counters.beam", "counters.veto"}
     if setup.srd is not None:
@@ -81,6 +82,8 @@ def available_columns(setup: Setup) -> tuple[str, ...]:
         some |= set(columns_of_group("vhcal"))
     if not beam_modules(setup.hcal).all():
         some.add("hcal.zero_degree")
+    if last_spectrometer(setup) != first_spectrometer(setup):
+        some |= set(columns_of_group("track_out"))
     for group in TRACKER_GROUPS:
         if setup.stations_of(group):
             some |= set(columns_of_group(group))
@@ -128,7 +131,7 @@ def _missing_branch(name: str, events: Any, setup: Setup) -> str | None:
     needed = [COLLECTIONS_OF_GROUPS[group]] if group in COLLECTIONS_OF_GROUPS else []
     if group == "track":
         needed = trackers_of(setup, first_spectrometer(setup))
-    elif name in EXPECTED_COLUMNS:
+    elif name in EXPECTED_COLUMNS or group == "track_out":
         needed += trackers_of(setup, last_spectrometer(setup))
     if name in ERROR_COLUMNS and not has_field(events, COLLECTIONS_OF_GROUPS[group], "samples"):
         return f"{COLLECTIONS_OF_GROUPS[group]}_samples"
@@ -155,7 +158,8 @@ def trackers_of(setup: Setup, name: str) -> list[str]:
 def tracks_of(wanted: Iterable[str], setup: Setup) -> set[str]:
     """Spectrometers whose tracks the columns need."""
     wanted = set(wanted)
-    needed = {last_spectrometer(setup)} if wanted & set(EXPECTED_COLUMNS) else set()
+    behind = wanted & set(EXPECTED_COLUMNS) or any(group_of(n) == "track_out" for n in wanted)
+    needed = {last_spectrometer(setup)} if behind else set()
     if any(group_of(n) == "track" or n == "ecal.chi2" for n in wanted):
         needed.add(first_spectrometer(setup))
     return needed
