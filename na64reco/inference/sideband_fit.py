@@ -44,8 +44,8 @@ FEWEST = 3
 LARGEST = 2.0
 """Of the error of ln b; beyond, the number itself says nothing."""
 
-_GRID = {1: 4001, 2: 121}
-"""Points along each parameter of a profile."""
+_GRID = {1: 200, 2: 30}
+"""Points on either side of each parameter's best in a profile."""
 
 _CLOSE = 1e-4
 """Of a limit's width: a parameter this near to it is at it."""
@@ -263,15 +263,21 @@ def profile_upper(fit: SidebandFit, box: tuple[float, float], *, cl: float = 0.9
     """One-sided upper limit on the number in the box where the fit has no regular maximum.
 
     With fewer than `FEWEST` events: the classical limit of the number in the range, in the ratio
-    of the widths, as for a flat spectrum. With more: the profile likelihood's.
+    of the widths, as for a flat spectrum. With more: the profile likelihood's. It covers as it
+    says for a spectrum that falls; for one that is flat, at the very end of what is allowed, 90 %
+    are 76 to 86 %.
     """
     effective = fit.total**2 / fit.squares if fit.squares else 0.0
     unit = fit.squares / fit.total if fit.total else 1.0
     if fit.events < FEWEST:
         widths = (box[1] - box[0]) / (fit.window[1] - fit.window[0])
         return unit * float(gammaincinv(effective + 1, cl)) * widths
-    points = _GRID[len(fit.theta)]
-    axes = [np.linspace(lo, hi, points) for lo, hi in fit.shape.limits]
+    # Dense near the best, so that the step is small whatever the number of events.
+    steps = np.linspace(0, 1, _GRID[len(fit.theta)]) ** 3
+    axes = [
+        np.concatenate([best - (best - lo) * steps, best + (hi - best) * steps])
+        for best, (lo, hi) in zip(fit.theta, fit.shape.limits, strict=True)
+    ]
     grid = np.stack([a.ravel() for a in np.meshgrid(*axes)], axis=1)
     grid = np.concatenate([grid, fit.theta[None]])
     inner = integrate(fit.shape, grid, fit.window, scale=fit.scale)
