@@ -16,8 +16,6 @@ from na64reco.darksector.annihilation import cross_section_in_atom, resonance_en
 from na64reco.darksector.atomic_motion import atomic_electrons
 from na64reco.darksector.quadrature import graded, panel_nodes
 from na64reco.darksector.resonance import PICOBARN, positron_density
-from na64reco.darksector.strahlung_shape import iww_fractions_above
-from na64reco.darksector.strahlung_tables import load_table
 from na64reco.errors import ModelError
 
 if TYPE_CHECKING:
@@ -73,11 +71,7 @@ def missing_energy(
     dump = yields.dump
     made = yields.radiated(np.array([mass]))[0].sum(axis=(0, 1))
     energies = dump.centres
-    x = edges / energies[:, None]
-    if yields.spectrum == "iww" and dump.lepton == "electron":
-        above = iww_fractions_above(x, mass, energies)
-    else:
-        above = load_table("lead", dump.lepton).fractions_above(x, mass, energies)
+    above = yields.fractions_above(edges / energies[:, None], mass, energies)
     strength = model.epsilon2(
         mass**2, coupling, mass, lepton="muon" if dump.lepton == "muon" else "electron"
     )

@@ -157,10 +157,15 @@ class DumpYield:
             np.asarray(mass, dtype=np.float64), np.asarray(energy, dtype=np.float64)
         )
         steps, rises = self.acceptance.steps(self.dump.energy)
+        return np.asarray(self.fractions_above(steps / e[..., None], m, e) @ rises)
+
+    def fractions_above(
+        self, x: NDArray[np.float64], mass: ArrayLike, energy: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Share of the strahlung above x, shape (..., values), at masses and energies (...)."""
         if self.spectrum == "iww" and self.dump.lepton == "electron":
-            return np.asarray(iww_fractions_above(steps / e[..., None], m, e) @ rises)
-        table = load_table("lead", self.dump.lepton)
-        return np.asarray(table.fractions_above(steps / e[..., None], m, e) @ rises)
+            return iww_fractions_above(x, mass, energy)
+        return load_table("lead", self.dump.lepton).fractions_above(x, mass, energy)
 
     def strahlung(
         self, model: VectorModel, mass: ArrayLike, coupling: ArrayLike
