@@ -10,6 +10,7 @@ from na64reco.cli.background import background_command
 from na64reco.cli.calibrate import calibrate_command
 from na64reco.cli.catalogue import catalogue_command
 from na64reco.cli.common import Group
+from na64reco.cli.compare import compare_command
 from na64reco.cli.efficiency import efficiency_command, exposure_command
 from na64reco.cli.freeze import freeze_command
 from na64reco.cli.inspect import inspect_command
@@ -58,6 +59,7 @@ app.command("calibrate")(calibrate_command)
 app.command("background")(background_command)
 app.command("efficiency")(efficiency_command)
 app.command("exposure")(exposure_command)
+app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)
 app.command("setups")(setups_command)
 app.command("selections")(selections_command)

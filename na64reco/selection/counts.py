@@ -97,10 +97,11 @@ class Counts:
     ``scaler_last``, ``live_first``, ``live_last``, ``entered``, ``out_of_time`` (after the
     `base_cuts`, with more than `OUT_OF_TIME`), ``tags_total`` (after the base cuts and those on the
     track). Of shape (rows, 4): ``tags``, of the latter without SRD and with less than the full
-    energy, without SRD and with it, with SRD and less, with both. Of shape (rows, cuts): ``passed``, ``alone``, ``others`` as in `Cutflow`, and
-    ``tag_total``, ``tag_passed``: events that pass all other cuts and have the full energy, and
-    those of them that pass this one. Simulated events have sums of weights ``passed_w``,
-    ``others_w``, ``entered_w``, and of squares (``..._w2``) as well.
+    energy, without SRD and with it, with SRD and less, with both. Of shape (rows, cuts):
+    ``passed``, ``alone``, ``others`` as in `Cutflow`, and ``tag_total``, ``tag_passed``: events
+    that pass all other cuts and have the full energy, and those of them that pass this one.
+    Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``, and of squares
+    (``..._w2``) as well.
     """
 
     cuts: tuple[str, ...] = ()
