@@ -15,6 +15,7 @@ too, come in addition.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -49,7 +50,7 @@ __all__ = ["IMPOSSIBLE", "Job", "Made", "TriggerMode", "make_batch"]
 
 TriggerMode = Literal["physics", "beam", "none"]
 
-IMPOSSIBLE: Final = 1.1
+IMPOSSIBLE: Final = 1.08
 """Electrons that bring more than so many times the trigger's largest ECAL energy do not fire it."""
 
 _SIZE: Final = 4000
@@ -57,7 +58,8 @@ _SIZE: Final = 4000
 
 _LARGE: Final = 20_000
 _PER_SPILL: Final = 16
-"""The same where few are, and how many such batches make a spill."""
+"""The same where few are, and how many such batches make a spill; but in a whole beam, spills
+have as many particles as the intensity says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +83,18 @@ class Job:
         return self.source.mixture is not None
 
     def spill_and_size(self, number: int) -> tuple[int, int]:
-        """Spill and beam particles of a batch."""
-        if self.trigger == "physics" and self.source.process in {"electron", "positron", "beam"}:
-            return self.first_spill + number // _PER_SPILL, _LARGE
-        return self.first_spill + number, _SIZE
+        """Spill of a batch and how many beam particles are drawn in it."""
+        few = self.trigger == "physics" and self.source.process in {"electron", "positron", "beam"}
+        size, per_spill = (_LARGE, _PER_SPILL) if few else (_SIZE, 1)
+        if self.source.mixture is None:
+            return self.first_spill + number // per_spill, size
+        # Spills have as many particles as the intensity says.
+        drawn = (self.source.intensity or self.source.setup.beam.intensity) / (
+            self.source.mixture.mean_weight
+        )
+        per_spill = math.ceil(drawn / size)
+        spill = self.first_spill + number // per_spill
+        return spill, max(1, round(drawn / per_spill * spill_intensity(self.seed, spill)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +212,6 @@ def _draw(
     setup, mixture = job.source.setup, job.source.mixture
     spill, size = job.spill_and_size(number)
     intensity = spill_intensity(job.seed, spill)
-    if job.counts:
-        size = round(size * intensity)
     time = spill_times(when, size, setup.beam.spill_length)
     rate = intensity * relative_rate(time, setup.beam.spill_length)
     generated = follow(rng, job.source, size, rate=rate)

@@ -54,9 +54,6 @@ _SMALLEST_WEIGHT: Final = 2.0**-6
 EXPECTED: Final = ((0.97, 6), (0.92, 4), (0.85, 2))
 """From which share of the beam energy in the ECAL on events are thinned out by which power."""
 
-RADIATED: Final = 0.88
-"""Of the beam momentum: electrons softer than that where the magnets begin have no good track."""
-
 HEAVY: Final = 5.0
 """GeV."""
 
@@ -168,21 +165,15 @@ def thinning(
 ) -> NDArray[np.int64]:
     """By which power of two events may be thinned out, shape (events,).
 
-    The less an event can matter to a search for missing energy, the more: electrons whose expected
-    energy in the ECAL is near the beam's, and those that lost so much before the magnets that
-    their momentum tells them. Never thinned out are events with hadrons or muons of more than
-    `HEAVY` in all.
+    The nearer the expected energy in the ECAL is to the beam's, the more. Never thinned out are
+    events with hadrons or muons of more than `HEAVY` in all.
     """
     expected = expected_energy(setup, line, tracks, paths, events) / setup.beam.momentum
     light = (tracks.kind == ELECTRON) | (tracks.kind == PHOTON)
     heavy = np.bincount(
         tracks.event, weights=np.where(light, 0.0, tracks.momentum), minlength=events
     )
-    primary = np.flatnonzero(tracks.primary)
-    entering = paths.entry[primary, 0, 4] if line.magnets else paths.momentum[primary]
     power = np.select([expected > edge for edge, _ in EXPECTED], [by for _, by in EXPECTED], 0)
-    soft = entering < RADIATED * setup.beam.momentum
-    power = np.where(soft, np.maximum(power, 4), power)
     return np.where(heavy > HEAVY, 0, power).astype(np.int64)
 
 

@@ -5,9 +5,10 @@ tenth and has a slow wave of 15 % in between (assumed; a slow extraction is neve
 Spills differ in intensity by `VARIATION` (assumed). Pile-up and dead time follow the rate of the
 moment.
 
-A file holds a sample of each spill's beam particles, spread over the whole spill: as many events as
-an acquisition records, not six million particles. Left out: structure at the radio frequency,
-trends over hours.
+In a run (the process `beam`) a spill has as many beam particles as the intensity says. They come in
+batches, each of which is spread over the whole spill: within a spill, events are in no order of
+time. A run of fewer particles is a sample of one spill. Other processes have spills of as many
+events as an acquisition records. Left out: structure at the radio frequency, trends over hours.
 """
 
 from __future__ import annotations
