@@ -241,8 +241,9 @@ def _veto(
     if not len(rows):
         return
     bars = bar[rows].astype(np.int64)
-    single = charged[rows] == 1
-    count = np.where(single, 1, rng.poisson(charged[rows]))
+    # Whole numbers are counts, the rest a mean.
+    whole = np.floor(charged[rows])
+    count = whole + rng.poisson(charged[rows] - whole)
     # n particles: the fluctuation of their mean is about that of one over sqrt(n).
     most = most_probable_one(rng, (len(rows),), 0.08)
     light = veto.mip * count * (1 + (most - 1) / np.sqrt(np.maximum(count, 1))) + tail[rows]
