@@ -47,6 +47,10 @@ class FrozenBox:
     """When it was frozen, ISO 8601, UTC."""
     sha256: str
     """Of the canonical definition of region and cuts."""
+    file: str = ""
+    """Path of the file that it was read from."""
+    file_sha256: str = ""
+    """Of that file's bytes."""
     choice: dict[str, Any] | None = None
     """How the box was chosen, if that was frozen with it."""
 
