@@ -52,6 +52,13 @@ COLUMNS: Final[dict[str, Column]] = {
     "trigger.beam": _b("the beam (calibration) trigger fired"),
     "trigger.random": _b("the random trigger fired"),
     "master_time": _f("ns", "trigger time reference"),
+    "scaler": Column(
+        "uint64", "", "beam coincidences since the run began, files with scalers only"
+    ),
+    "scaler_live": Column(
+        "uint64", "", "those of them during which a trigger could be accepted, the same"
+    ),
+    "prescale": Column("uint32", "", "of the beam trigger, files that have it only"),
     "quality.good": _b("neither the run nor the spill is marked bad in the conditions"),
     # truth, simulated files only
     "mc.process": Column("uint8", "", "simulated process, see na64reco.events.PROCESSES"),

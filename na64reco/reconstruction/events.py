@@ -23,6 +23,7 @@ from na64reco.reconstruction.expected import EXPECTED_COLUMNS, expected_cells, l
 from na64reco.reconstruction.needs import (
     COLLECTIONS_OF_GROUPS,
     FIELDS,
+    OPTIONAL_SCALARS,
     TRACKER_GROUPS,
     available_columns,
     first_spectrometer,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["available_columns", "reconstruct", "reconstruct_columns"]
 
 _IMPACT: Final = ("track.x_ecal", "track.y_ecal")
-_SCALARS: Final = ("run", "spill", "event", "master_time")
+_SCALARS: Final = ("run", "spill", "event", "master_time", *OPTIONAL_SCALARS)
 
 
 def reconstruct(

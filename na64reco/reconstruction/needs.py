@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLLECTIONS_OF_GROUPS",
     "FIELDS",
+    "OPTIONAL_SCALARS",
     "TRACKER_GROUPS",
     "available_columns",
     "first_spectrometer",
@@ -59,6 +60,10 @@ COLLECTIONS_OF_GROUPS: Final = {
 TRACKER_GROUPS: Final = ("mm", "gem", "straw")
 """Groups of the trackers, named after their technologies."""
 _TRACKER: Final = {"mm": "MM", "gem": "GEM"}
+
+
+OPTIONAL_SCALARS: Final = ("scaler", "scaler_live", "prescale")
+"""Columns that are scalars of some hit files."""
 
 
 def available_columns(setup: Setup) -> tuple[str, ...]:
@@ -128,6 +133,8 @@ def _missing_branch(name: str, events: Any, setup: Setup) -> str | None:
     if group == "mc":
         branch = f"MC_{name.partition('.')[2]}"
         return None if has_scalar(events, branch) else branch
+    if name in OPTIONAL_SCALARS:
+        return None if has_scalar(events, name) else name
     needed = [COLLECTIONS_OF_GROUPS[group]] if group in COLLECTIONS_OF_GROUPS else []
     if group == "track":
         needed = trackers_of(setup, first_spectrometer(setup))

@@ -272,7 +272,7 @@ class Production:
         """What a file's metadata say of what has been made."""
         counted = {"events": str(self.events), "eot": f"{self.particles:.0f}"}
         if self.job.counts:
-            counted |= {"scaler": f"{self.scaler:.0f}", "scaler_live": f"{self.live:.0f}"}
+            counted |= {"scaler": f"{int(self.scaler)}", "scaler_live": f"{int(self.live)}"}
         return counted
 
     def batches(self) -> Generator[EventBatch, None, None]:

@@ -39,6 +39,7 @@ def test_all_columns_of_setup_and_file_in_declared_types(events, setup):
     assert missing == {
         *(f"mc.{n}" for n in ("momentum", "x", "y", "ecal_energy", "missing_energy", "pileup")),
         *(n for n in ERROR_COLUMNS if not n.startswith("vhcal")),  # of waveforms
+        *("scaler", "scaler_live", "prescale"),
     }
     assert list(found) == [name for name in COLUMNS if name in found]
     for name, values in found.items():

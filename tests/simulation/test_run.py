@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import uproot
 
+from na64reco.errors import FileFormatError
+from na64reco.events import open_events
 from na64reco.events.columns import concatenate
 from na64reco.events.schema import PROCESSES as CODES
-from na64reco.simulation import simulate
+from na64reco.reconstruction import reconstruct_columns
+from na64reco.simulation import simulate, write_simulation
 from na64reco.simulation.generate import Production
 
 
@@ -147,3 +153,24 @@ def test_a_production_knows_how_far_it_is(setup):
     assert production.summary["events"] == "30"
     assert float(production.summary["eot"]) > 1000
     assert float(production.summary["scaler_live"]) < float(production.summary["scaler"])
+
+
+def test_scalers_and_weights_reach_the_columns(setup, tmp_path):
+    path = tmp_path / "run.root"
+    write_simulation(path, setup, "beam", 60, seed=1, importance=16)
+    names = ["scaler", "scaler_live", "prescale", "mc.weight"]
+    columns = reconstruct_columns(open_events(path), setup, columns=names)
+    made = concatenate(list(simulate(setup, "beam", 60, seed=1, importance=16))).scalars
+    for column, scalar in zip(names, (*names[:3], "MC_weight"), strict=True):
+        np.testing.assert_array_equal(columns[column], made[scalar])
+        assert columns[column].dtype == made[scalar].dtype
+    with uproot.open(path) as file:
+        metadata = json.loads(str(file["na64reco_metadata"]))["metadata"]
+    assert metadata["importance"] == "16"
+    # The file stands for what its last event has seen.
+    assert int(metadata["scaler"]) == columns["scaler"][-1]
+    assert float(metadata["eot"]) * 0.93 < columns["scaler"][-1] < float(metadata["eot"])
+    lacking = tmp_path / "pion.root"
+    write_simulation(lacking, setup, "pion", 5, seed=1, trigger="beam")
+    with pytest.raises(FileFormatError, match=r"'scaler_live' needs the branch 'scaler_live'"):
+        reconstruct_columns(open_events(lacking), setup, columns=["scaler_live"])
