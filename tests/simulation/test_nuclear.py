@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, poisson
 
 from na64reco.constants import MUON_MASS
 from na64reco.simulation.interactions import interacting_less
@@ -116,6 +116,23 @@ def test_transverse_momenta(rng):
     assert first.max() <= 0.363
     assert first.mean() == pytest.approx(0.3615 * np.pi / 4, rel=0.02)
     assert len(transverse_momenta(rng, np.zeros(0, np.int64), np.zeros(0))[0]) == 0
+
+
+def test_leading_neutral_hadrons_of_electrons(setup, rng):
+    """Of n hadrons that fill the simplex, n (1 - a)^(n - 1) take more than the share a.
+
+    n - 2 is a Poisson number but for 12 % rho0, 5.5 % of hadrons are n or KL.
+    """
+    photon = photon_energies(rng, np.full(1_000_000, 100.0), least=50.0)
+    reaction, kind, charge, taken = fragments(rng, photon)
+    leads = (charge == 0) & (kind != PHOTON) & (taken * photon[reaction] > 50)
+    log_s = np.log(2 * 0.938272 * photon + 0.938272**2)
+    mean = 0.75 * (0.88 + 0.44 * log_s + 0.118 * log_s**2) - 2
+    number = np.arange(2, 25)[:, None]
+    expected = poisson.pmf(number - 2, mean) * number * (1 - 50 / photon) ** (number - 1)
+    found = leads.sum() / len(photon)
+    assert found == pytest.approx(0.88 * 0.055 * expected.sum(axis=0).mean(), rel=0.05)
+    assert len(np.unique(reaction[leads])) == leads.sum()
 
 
 def test_leading_hadrons_of_muons(setup, rng):
