@@ -46,7 +46,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["contamination_of", "correct_for_contamination", "measure_efficiency", "spread_of"]
+__all__ = [
+    "contamination_of",
+    "correct_for_contamination",
+    "dataset_efficiency",
+    "measure_efficiency",
+    "spread_of",
+]
 
 
 def measure_efficiency(
@@ -94,7 +100,7 @@ def measure_efficiency(
         setup=counted.setup.name,
         beam_momentum=counted.setup.beam.momentum,
         datasets={
-            name: _dataset(counted, name, contamination, intensity)
+            name: dataset_efficiency(counted, name, contamination, intensity)
             for name in (datasets or counted.counts)
         },
     )
@@ -162,12 +168,13 @@ def contamination_of(counts: Counts) -> Measurement:
     return Measurement(value, max(value - error, 0.0), value + error, error, value / 2)
 
 
-def _dataset(
+def dataset_efficiency(
     counted: Counted,
     name: str,
     given: tuple[float, float] | None,
     intensity: float | None,
 ) -> DatasetEfficiency:
+    """As `measure_efficiency`, of one dataset."""
     counts, selection = counted.counts[name], counted.selection
     notes: list[str] = []
     first = base_cuts(selection)

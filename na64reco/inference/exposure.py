@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Given", "measure_exposure", "read_given", "scaler_by_spill"]
+__all__ = ["Given", "dataset_exposure", "measure_exposure", "read_given", "scaler_by_spill"]
 
 Given = tuple[float, float]
 """Particles on target and their standard deviation."""
@@ -98,7 +98,9 @@ def measure_exposure(
             f"{counted.path} has no event of it."
         )
         raise InferenceError(msg)
-    found = {name: _dataset(counted, name, given, contamination, live_fraction) for name in known}
+    found = {
+        name: dataset_exposure(counted, name, given, contamination, live_fraction) for name in known
+    }
     return ExposureFile(counted.selection.name, counted.setup.name, found)
 
 
@@ -191,13 +193,14 @@ def _what_to_give(counts: Iterable[Counts], run: int | None = None) -> str:
     )
 
 
-def _dataset(
+def dataset_exposure(
     counted: Counted,
     name: str,
     given: Mapping[int, Given],
     contamination: tuple[float, float],
     live_fraction: float | None,
 ) -> DatasetExposure:
+    """As `measure_exposure`, of one dataset."""
     counts = counted.counts[name]
     runs = {
         int(r): _run(counts, int(r), given.get(int(r)), live_fraction)
