@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -38,19 +38,14 @@ from na64reco.darksector.acceptance import Acceptance
 from na64reco.errors import InferenceError, did_you_mean
 from na64reco.inference.counting import Counting, read_counting
 from na64reco.materials import find_material
+from na64reco.setup.layers import ecal_stack
 from na64reco.setup.load import load_setup
-
-if TYPE_CHECKING:
-    from na64reco.setup.model import Setup
 
 __all__ = ["Measured", "Period", "Search", "load_search", "search_names"]
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-_ABSORBERS: Final = {"Pb": "lead", "Fe": "iron", "Cu": "copper"}
-_SCINTILLATOR: Final = "polystyrene"
 
 
 class _Part(BaseModel):
@@ -111,19 +106,9 @@ class Target(_Part):
             For an unknown setup or material.
         """
         if self.setup is not None:
-            return _ecal(load_setup(self.setup))
+            return ecal_stack(load_setup(self.setup))
         group = tuple(Layer(find_material(p.material), p.thickness / 10) for p in self.layers)
         return Stack(group * self.repeat)
-
-
-def _ecal(setup: Setup) -> Stack:
-    sampling = setup.ecal.sampling
-    layers = sum(section.layers for section in setup.ecal.sections.values())
-    plates = (
-        (_ABSORBERS[sampling.absorber], sampling.absorber_thickness / 10),
-        (_SCINTILLATOR, sampling.scintillator_thickness / 10),
-    )
-    return Stack.sandwich(plates, layers)
 
 
 class Signal(_Part):
