@@ -1,6 +1,6 @@
 """`python -m benchmarks`: run every benchmark and print one JSON object.
 
-Names of benchmarks as arguments (chain, showers, tracking, validation, waveforms) run only those.
+Names of benchmarks as arguments (chain, showers, simulation, ...) run only those.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import chain, showers, tracking, validation, waveforms
+from benchmarks import chain, showers, simulation, tracking, validation, waveforms
 
 BENCHMARKS = {
     "chain": chain.measure,
     "showers": showers.measure,
+    "simulation": simulation.measure,
     "tracking": tracking.measure,
     "validation": validation.measure,
     "waveforms": waveforms.measure,

@@ -169,7 +169,8 @@ def test_scalers_and_weights_reach_the_columns(setup, tmp_path):
     assert metadata["importance"] == "16"
     # The file stands for what its last event has seen.
     assert int(metadata["scaler"]) == columns["scaler"][-1]
-    assert float(metadata["eot"]) * 0.93 < columns["scaler"][-1] < float(metadata["eot"])
+    # Some hundred particles of large weights have been counted.
+    assert columns["scaler"][-1] == pytest.approx(0.96 * float(metadata["eot"]), rel=0.2)
     lacking = tmp_path / "pion.root"
     write_simulation(lacking, setup, "pion", 5, seed=1, trigger="beam")
     with pytest.raises(FileFormatError, match=r"'scaler_live' needs the branch 'scaler_live'"):
