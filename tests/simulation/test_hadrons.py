@@ -203,7 +203,7 @@ def test_stretched_collisions_keep_the_means(setup):
     where = with_depth(setup, 3.0)
     results = []
     for stretch in (1.0, 2.0):
-        shots = shoot(where, np.random.default_rng(7), 60_000, 60.0, PROTON, stretch=stretch)
+        shots = shoot(where, np.random.default_rng(7), 40_000, 60.0, PROTON, stretch=stretch)
         seen = shots.hcal[:, :1].sum(axis=(1, 2, 3))
         values = [shots.weight * seen, shots.weight * (seen < 20), shots.weight * (seen < 4)]
         results.append([(v.mean(), v.std() / np.sqrt(len(v))) for v in values])

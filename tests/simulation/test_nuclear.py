@@ -123,13 +123,14 @@ def test_leading_neutral_hadrons_of_electrons(setup, rng):
 
     n - 2 is a Poisson number but for 12 % rho0, 5.5 % of hadrons are n or KL.
     """
-    photon = photon_energies(rng, np.full(1_000_000, 100.0), least=50.0)
+    photon = photon_energies(rng, np.full(500_000, 100.0), least=50.0)
     reaction, kind, charge, taken = fragments(rng, photon)
     leads = (charge == 0) & (kind != PHOTON) & (taken * photon[reaction] > 50)
-    log_s = np.log(2 * 0.938272 * photon + 0.938272**2)
+    some = photon[::20]
+    log_s = np.log(2 * 0.938272 * some + 0.938272**2)
     mean = 0.75 * (0.88 + 0.44 * log_s + 0.118 * log_s**2) - 2
     number = np.arange(2, 25)[:, None]
-    expected = poisson.pmf(number - 2, mean) * number * (1 - 50 / photon) ** (number - 1)
+    expected = poisson.pmf(number - 2, mean) * number * (1 - 50 / some) ** (number - 1)
     found = leads.sum() / len(photon)
     assert found == pytest.approx(0.88 * 0.055 * expected.sum(axis=0).mean(), rel=0.05)
     assert len(np.unique(reaction[leads])) == leads.sum()
