@@ -15,7 +15,7 @@ import numpy as np
 from na64reco.errors import InferenceError
 from na64reco.inference.background import component_of
 from na64reco.inference.expected import expected_limit
-from na64reco.inference.shapes import NOMINAL, integrate
+from na64reco.inference.shapes import NOMINAL, integrate, integrate_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,17 +96,22 @@ def scan_sideband(found: Sideband, thresholds: Array) -> tuple[Array, Array]:
     """Expected background and its total standard deviation below each threshold.
 
     As `component_of` at the sideband's own box; elsewhere from the same fits.
+
+    Raises
+    ------
+    InferenceError
+        If a threshold leaves no box.
     """
+    if not (thresholds > found.box[0]).all():
+        msg = f"A threshold of {thresholds.min():g} GeV leaves no box; they must be positive."
+        raise InferenceError(msg)
     scale = found.fit.scale
 
     def ratio(name: str) -> tuple[Array, Array]:
         fit = found.fits[name]
         inner = integrate(fit.shape, fit.theta[None], fit.window, scale=scale)
-        log, mean = np.empty(len(thresholds)), np.empty((len(thresholds), len(fit.theta)))
-        for i, end in enumerate(thresholds):
-            outer = integrate(fit.shape, fit.theta[None], (found.box[0], end), scale=scale)
-            log[i], mean[i] = outer.log[0] - inner.log[0], outer.mean[0] - inner.mean[0]
-        return log, mean
+        log, mean = integrate_to(fit.shape, fit.theta, found.box[0], thresholds, scale=scale)
+        return log - inner.log[0], mean - inner.mean[0]
 
     log, slope = ratio(NOMINAL)
     if found.nominal.limit_only:

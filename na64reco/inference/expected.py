@@ -71,7 +71,7 @@ def limit_on_count(counts: int, background: float, error: float, *, cl: float = 
 
     low = np.zeros(counts)
     high = np.full(counts, 10.0 + 2.0 * counts + 5 * np.sqrt(counts)) - np.log1p(-cl)
-    for _ in range(60):
+    for _ in range(45):
         middle = 0.5 * (low + high)
         above = tail(middle) > (1 - cl) * below
         low, high = np.where(above, middle, low), np.where(above, high, middle)

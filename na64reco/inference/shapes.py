@@ -36,6 +36,7 @@ __all__ = [
     "Shape",
     "find_shape",
     "integrate",
+    "integrate_to",
 ]
 
 Array: TypeAlias = "NDArray[np.float64]"
@@ -197,3 +198,30 @@ def integrate(shape: Shape, theta: Array, window: tuple[float, float], *, scale:
         covariance=weighted @ np.swapaxes(centred, 1, 2),
         third=np.einsum("ipk,ipk,ipk->ip", weighted, centred, centred),
     )
+
+
+def integrate_to(
+    shape: Shape, theta: Array, start: float, ends: Array, *, scale: float
+) -> tuple[Array, Array]:
+    """Integrals from one place to many, of one parameter point.
+
+    Parameters
+    ----------
+    theta
+        Shape (parameters,).
+    ends
+        GeV, above start, shape (ends,).
+
+    Returns
+    -------
+    tuple
+        Their logarithms, shape (ends,), and the means of T, shape (ends, parameters).
+    """
+    nodes, weights = _rule()
+    half = 0.5 * (ends - start)[:, None]
+    t = shape.statistic(start + half * (1 + nodes), scale)
+    exponent = np.tensordot(theta, t, axes=1)
+    top = exponent.max(axis=1, keepdims=True)
+    p = np.exp(exponent - top) * weights * half
+    total = p.sum(axis=1)
+    return top[:, 0] + np.log(total), np.einsum("pek,ek->ep", t, p) / total[:, None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from scipy.special import gammaln, ndtr
+from scipy.special import gammainc, ndtr
 
 from na64reco.darksector.strahlung import dsigma_dx, x_limits
 from na64reco.errors import InferenceError
@@ -100,24 +100,28 @@ def strahlung_signal(mass: float, *, beam: float) -> SignalShape:
     y = 0.5 * (ends[0] + ends[1]) + 0.5 * (ends[1] - ends[0]) * nodes
     x = 1 - np.exp(y)
     in_x = dsigma_dx(x, mass, beam) * np.exp(y) * weights
-    loss = np.linspace(0.0, np.log(1 / 0.3), 241)[1:] - 0.5 * np.log(1 / 0.3) / 240
-    energy = np.outer(beam * np.exp(-loss), x).ravel()
-    weight = np.outer(_track_length(loss), in_x).ravel()
+    edges = np.concatenate([[0.0], np.geomspace(1e-4, np.log(1 / 0.3), 240)])
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    energy = np.outer(beam * np.exp(-middle), x).ravel()
+    weight = np.outer(_track_length(edges), in_x).ravel()
     kept = energy > 0.2 * beam
     if not kept.any():
         msg = f"No dark particle of {mass:g} GeV takes a fifth of {beam:g} GeV."
         raise InferenceError(msg)
-    edges = np.linspace(0.2 * beam, beam, 801)
-    table, _ = np.histogram(energy[kept], edges, weights=weight[kept])
+    bins = np.linspace(0.2 * beam, beam, 801)
+    table, _ = np.histogram(energy[kept], bins, weights=weight[kept])
     name = f"strahlung of {1000 * mass:g} MeV"
-    return SignalShape(name, 0.5 * (edges[1:] + edges[:-1]), table / table.sum(), beam)
+    return SignalShape(name, 0.5 * (bins[1:] + bins[:-1]), table / table.sum(), beam)
 
 
-def _track_length(loss: Array) -> Array:
-    """Track length per loss u = ln(E_0 / E): e^-u times the integral of u^(a-1) / Gamma(a) da."""
+def _track_length(edges: Array) -> Array:
+    """Track length between losses u = ln(E_0 / E): differences of P(a, u), integrated over a.
+
+    P is the regularised incomplete gamma function. The density diverges at u = 0, as the electron
+    enters with all its energy.
+    """
     a = (np.arange(800) + 0.5) * (_DEEPEST / 800)
-    log = (a - 1)[None] * np.log(loss)[:, None] - gammaln(a)[None]
-    return np.asarray(np.exp(-loss) * np.exp(log).sum(axis=1))
+    return np.diff(gammainc(a[None], edges[:, None]).sum(axis=1))
 
 
 def sampled_signal(name: str, events: Events, box_hcal: float, *, beam: float) -> SignalShape:

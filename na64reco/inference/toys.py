@@ -58,7 +58,7 @@ def draw(rng: np.random.Generator, fit: SidebandFit, events: int) -> Array:
 
 
 def sampled_error(
-    fit: SidebandFit, box: tuple[float, float], rng: np.random.Generator, *, samples: int = 20_000
+    fit: SidebandFit, box: tuple[float, float], rng: np.random.Generator, *, samples: int = 5000
 ) -> float:
     """Spread of ln b with the parameters varied within their covariance, as the papers do."""
     drawn = rng.multivariate_normal(np.append(0.0, fit.theta), fit.covariance, samples)

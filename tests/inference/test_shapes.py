@@ -54,5 +54,7 @@ def test_integrals_and_moments(shape, window):
 
 
 def test_an_unknown_shape_is_named():
-    with pytest.raises(InferenceError, match="no shape 'exponentail'.*Did you mean 'exponential'"):
+    with pytest.raises(
+        InferenceError, match=r"no shape 'exponentail'\. Did you mean 'exponential'"
+    ):
         find_shape("exponentail")

@@ -20,7 +20,8 @@ def test_propagation_sampling_and_toys_agree(shape):
     rng = np.random.default_rng(1)
     fit = fit_sideband(falling(rng, 300, *WINDOW, 0.125), shape, WINDOW, scale=100.0)
     error = extrapolate(fit, BOX).log_error
-    assert sampled_error(fit, BOX, rng) == pytest.approx(error, rel=0.03)
+    # 5000 samples know a quantile width to 1.4 %.
+    assert sampled_error(fit, BOX, rng) == pytest.approx(error, rel=0.042)
     # 2000 toys know a width to 2 %; the rest is what 300 events differ from infinitely many.
     assert toy_error(fit, BOX, rng) == pytest.approx(error, rel=0.09)
 
