@@ -140,6 +140,8 @@ class Counter(Part):
     """Most probable energy of a minimum-ionising particle, GeV."""
     thickness_x0: NonNegative
     """Radiation lengths."""
+    efficiency: Fraction = 1.0
+    """Chance that a particle through it gives light."""
 
 
 class Passive(Part):

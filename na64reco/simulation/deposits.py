@@ -88,6 +88,8 @@ def counter_energies(
         hit = charged & (np.abs(dx) < counter.width / 2) & (np.abs(dy) < counter.height / 2)
         if counter.hole:
             hit &= np.hypot(dx, dy) > counter.hole / 2
+        if counter.efficiency < 1:
+            hit &= rng.random(len(hit)) < counter.efficiency
         count = int(hit.sum())
         energies[hit, counter.id] = counter.mip * most_probable_one(rng, (count,), _COUNTER_WIDTH)
     return energies

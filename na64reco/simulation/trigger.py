@@ -3,8 +3,8 @@
 Beam trigger: every counter of the coincidence (or of `calibration`, where the setup has that) above
 its threshold, none of the vetoes, all within `COINCIDENCE` of the trigger time. Physics trigger:
 the coincidence and, in time, a preshower energy above `prs_min` and a whole ECAL energy below
-`ecal_max` of the setup. The trigger's own sums
-are coarse: they have a resolution of 1 % (assumed). Left out: dead time, prescales.
+`ecal_max` of the setup. The trigger's own sums are coarse: they have a resolution of 1 % (assumed).
+Dead time and prescales: `acquisition`. Left out: how thresholds drift.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays

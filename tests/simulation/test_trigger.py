@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from na64reco.simulation.trigger import beam_trigger, physics_trigger
 
@@ -56,3 +57,38 @@ def test_pile_up_in_time_adds_to_the_trigger_sum(setup, rng):
     together = physics_trigger(rng, setup, event, np.array([0.0, 3.0]), ecal, 1)
     apart = physics_trigger(rng, setup, event, np.array([0.0, 90.0]), ecal, 1)
     assert (together[0], apart[0]) == (False, True)
+
+
+@pytest.mark.parametrize("section", ["prs", "main"])
+def test_turn_on(setup, rng, section):
+    """A threshold on a sum with a resolution of 1 % is a normal distribution in threshold / sum."""
+    events = 40_000
+    trigger = setup.trigger
+    threshold = trigger.prs_min if section == "prs" else trigger.ecal_max
+    energy = threshold * rng.uniform(0.96, 1.04, events)
+    ecal = np.zeros((events, *setup.ecal.shape))
+    ecal[:, list(setup.ecal.sections).index(section), 2, 3] = energy
+    if section == "main":
+        ecal[:, 0, 1, 1] = 0.5
+        energy = energy + 0.5
+    number = np.arange(events)
+    fires = physics_trigger(rng, setup, number, np.zeros(events), ecal, events)
+    above = norm.cdf((1 - threshold / energy) / 0.01)
+    expected = above if section == "prs" else norm.cdf((threshold / energy - 1) / 0.01)
+    bins = np.digitize(energy / threshold, np.linspace(0.96, 1.04, 17))
+    for b in np.unique(bins):
+        of_bin = bins == b
+        error = max(np.sqrt((expected * (1 - expected))[of_bin].sum()), 1.0)
+        assert abs(fires[of_bin].sum() - expected[of_bin].sum()) < 4 * error
+
+
+def test_counters_are_inefficient(setup, events):
+    """The setup's 99 % of three counters in coincidence, against all of them efficient."""
+    counters = {n: c.model_copy(update={"efficiency": 1.0}) for n, c in setup.counters.items()}
+    perfect = setup.model_copy(update={"counters": counters, "name": "perfect"})
+    share = [
+        ((events("muon", 8000, where=where, trigger="none").scalars["trigger"] & 2) > 0).mean()
+        for where in (setup, perfect)
+    ]
+    assert share[0] / share[1] == pytest.approx(0.99**3, abs=0.01)
+    assert share[1] > share[0]
