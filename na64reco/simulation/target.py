@@ -12,116 +12,45 @@ hits
 - a hadron scatters, too, and goes on until its interaction point, from an exponential distribution;
 - electrons and photons end.
 
-Between slabs all is as in `transport`. Left out: tails of multiple scattering, muons that stop,
+Between slabs all is as in `transport`. From all layers behind the ECAL's face, and from the ends of
+ECAL and HCAL, come delta electrons (`delta`). Left out: tails of multiple scattering, other
 secondaries that leave the slab in which they were made (their energy may: `target_energies`).
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numba
 import numpy as np
 
-from na64reco.cascade.muon_tables import MuonTables, make_muon_tables
 from na64reco.cascade.muon_transport import sample_transfer
-from na64reco.cascade.stack import Stack as Plates
 from na64reco.constants import BEND_PER_TESLA_MM, ELECTRON_MASS, MUON_MASS, PROTON_MASS
-from na64reco.simulation.geometry import Frame, section_frame
+from na64reco.simulation.delta import delta_electrons, delta_surfaces
 from na64reco.simulation.interactions import interacting_less
 from na64reco.simulation.ionisation import mean_one
-from na64reco.simulation.tracks import ELECTRON, MASSES, MUON, PHOTON
-from na64reco.simulation.transport import bend, highland
+from na64reco.simulation.slabs import PORTION, muon_tables, slab_table, slabs_of
+from na64reco.simulation.tracks import ELECTRON, MASSES, MUON, PHOTON, Tracks
+from na64reco.simulation.transport import Paths, bend, highland, propagate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from na64reco.setup.model import Setup
+    from na64reco.simulation.transport import Beamline
 
-    from numpy.typing import NDArray
-
-    from na64reco.setup.model import Calorimeter, Setup
-    from na64reco.simulation.tracks import Tracks
-    from na64reco.simulation.transport import Beamline, Paths
-
-__all__ = ["DEPTH", "IONISED", "MOMENTUM", "RADIATED", "Slab", "follow_behind", "slabs_of"]
+__all__ = ["DEPTH", "IONISED", "MOMENTUM", "RADIATED", "behind_target", "follow_behind"]
 
 X, Y, TX, TY, MOMENTUM, IONISED, RADIATED, DEPTH = range(8)
 """Columns of `Paths.inside`: place (mm), slopes and momentum (GeV/c) at the slab's face, NaN where
 the particle does not hit it; energy of ionisation and what showers, GeV, of muons; the share of
 the slab at which a hadron interacts, above 1 where it does not."""
 
-_PORTION: Final = 0.03
-"""GeV; smaller losses are part of the ionisation."""
-_MOST: Final = 300.0
-_NAMES: Final = {"Pb": "lead", "Fe": "iron", "Cu": "copper"}
 _SMALL: Final = {"ecal": 1.0, "vhcal": 0.97, "hcal": 0.97}
 """Mean of what is lost in small portions over the setup's most probable energy, as in `muons`."""
 _WIDTH: Final = 0.05
-_NUCLEAR_IN_ECAL: Final = 0.8
 _FORM: Final = 0.4
 """GeV^2."""
-
-
-@dataclass(frozen=True)
-class Slab:
-    """A part of a calorimeter that particles cross as a whole."""
-
-    of: str
-    """``ecal``, ``vhcal`` or ``hcal``."""
-    number: int
-    """Of the section."""
-    part: Calorimeter
-    frame: Frame
-    layers: int
-    share: float
-    """Of the radiation and interaction lengths and MIP that the setup states."""
-    start: float
-    """Share of the whole calorimeter in front of it."""
-
-    @property
-    def length(self) -> float:
-        """mm."""
-        return self.layers * self.part.layer_thickness
-
-    @property
-    def hole(self) -> tuple[float, float, float, float]:
-        """Cells that do not exist: from x, to x, from y, to y, mm, in the frame."""
-        if not self.part.hole:
-            return 0.0, 0.0, 0.0, 0.0
-        cells = np.array(self.part.hole)
-        low = (cells.min(axis=0) - np.array([self.part.nx, self.part.ny]) / 2).tolist()
-        high = (cells.max(axis=0) + 1 - np.array([self.part.nx, self.part.ny]) / 2).tolist()
-        cell = self.part.cell_x, self.part.cell_y
-        return low[0] * cell[0], high[0] * cell[0], low[1] * cell[1], high[1] * cell[1]
-
-
-def slabs_of(setup: Setup) -> tuple[Slab, ...]:
-    """All slabs along the beam."""
-    found = []
-    done = 0
-    ecal = setup.ecal
-    layers = sum(s.layers for s in ecal.sections.values())
-    front = section_frame(ecal)
-    for number, section in enumerate(ecal.sections.values()):
-        depth = done * ecal.layer_thickness
-        frame = replace(front, z=front.z + depth, x=front.x + depth * ecal.slope_x)
-        share = section.layers / layers
-        found.append(Slab("ecal", number, ecal, frame, section.layers, share, done / layers))
-        done += section.layers
-    for of, part in (("vhcal", setup.vhcal), ("hcal", setup.hcal)):
-        for number, (name, section) in enumerate(part.sections.items() if part else ()):
-            assert part is not None
-            frame = section_frame(part, name)
-            found.append(Slab(of, number, part, frame, section.layers, 1.0, 0.0))
-    return tuple(sorted(found, key=lambda slab: slab.frame.z))
-
-
-@lru_cache(maxsize=4)
-def _tables(absorber: str) -> MuonTables:
-    plates = Plates.sandwich([(_NAMES[absorber], 1.0), ("polystyrene", 1.0)])
-    return make_muon_tables(plates, cut=_PORTION, most=_MOST)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -181,7 +110,7 @@ def _cross(rng, state, p, slab, tables, begin, ionised):  # type: ignore[no-unty
     rates = np.empty(8)
     while True:
         kinetic = energy - MUON_MASS
-        if kinetic <= _PORTION:
+        if kinetic <= PORTION:
             return state, 0.0, left_behind + kinetic, radiated
         t = max((np.log(kinetic) - tables.log_first) * tables.per_log, 0.0)
         i = min(int(t), last)
@@ -234,8 +163,7 @@ def _follow(  # type: ignore[no-untyped-def]
     ionised
         GeV of muons in each slab, shape (rows, slabs).
     slabs
-        z, x, y, slope, half x, half y, hole, length, X0, cm of absorber and scintillator, share of
-        nuclear interactions seen, interaction lengths, MIP, start, share, table; shape (slabs, 20).
+        See `slab_table`.
     less
         Interaction lengths of each kind in the slab's, shape (slabs, kinds).
     """
@@ -344,31 +272,6 @@ def _follow(  # type: ignore[no-untyped-def]
             ty += angle * rng.standard_normal()
 
 
-def _table(slabs: tuple[Slab, ...], absorbers: Sequence[str]) -> NDArray[np.float64]:
-    """As `_follow` wants it."""
-    rows = []
-    for slab in slabs:
-        part, frame = slab.part, slab.frame
-        plates = part.sampling
-        rows.append(
-            (
-                *(frame.z, frame.x, frame.y, frame.slope_x, frame.half_x, frame.half_y),
-                *slab.hole,
-                slab.length,
-                part.radiation_lengths * slab.share,
-                slab.layers * plates.absorber_thickness / 10,
-                slab.layers * plates.scintillator_thickness / 10,
-                _NUCLEAR_IN_ECAL if slab.of == "ecal" else 1.0,
-                part.interaction_lengths * slab.share,
-                slab.start,
-                slab.share if slab.of == "ecal" else 0.0,
-                absorbers.index(plates.absorber),
-                part.mip * slab.share,
-            )
-        )
-    return np.array(rows)
-
-
 def follow_behind(
     rng: np.random.Generator, setup: Setup, line: Beamline, tracks: Tracks, paths: Paths
 ) -> Paths:
@@ -385,7 +288,7 @@ def follow_behind(
     behind = [(line.elements[e, 0], 0, e) for e in range(line.front, len(line.elements))]
     steps = sorted([*behind, *((slab.frame.z, 1, i) for i, slab in enumerate(slabs))])
     absorbers = list(dict.fromkeys(slab.part.sampling.absorber for slab in slabs))
-    table = _table(slabs, absorbers)
+    table = slab_table(slabs, absorbers)
     face, rows = line.surface("ecal"), len(tracks)
     own = tracks.z_start > setup.ecal.z
     at_face = (paths.x, paths.y, paths.tx, paths.ty)
@@ -416,7 +319,7 @@ def follow_behind(
         line.elements,
         line.index,
         table,
-        tuple(_tables(absorber) for absorber in absorbers),
+        tuple(muon_tables(absorber) for absorber in absorbers),
         np.array([interacting_less(slab.part.sampling) for slab in slabs]),
         np.array(MASSES),
         surfaces,
@@ -425,3 +328,26 @@ def follow_behind(
     )
     x, y, tx, ty = surfaces
     return replace(paths, x=x, y=y, tx=tx, ty=ty, entry=entry, inside=inside)
+
+
+def behind_target(
+    rng: np.random.Generator, setup: Setup, line: Beamline, tracks: Tracks, paths: Paths
+) -> tuple[Tracks, Paths]:
+    """Particles and their paths behind the ECAL's face, with delta electrons made there.
+
+    Parameters
+    ----------
+    tracks, paths
+        As `propagate` left them at the ECAL's face; the same come back where nothing is behind.
+    """
+    if line.front == len(line.elements):
+        return tracks, paths
+    paths = follow_behind(rng, setup, line, tracks, paths)
+    behind = {line.names[surface] for surface in np.flatnonzero(line.z > setup.ecal.z)}
+    ends = {"ecal", *(f"hcal.{name}" for name in setup.hcal.sections)}
+    layers = [name for name in delta_surfaces(setup) if name in behind or name in ends]
+    electrons = delta_electrons(rng, setup, line, tracks, paths, surfaces=layers)
+    theirs = propagate(rng, line, electrons)
+    parts = [paths, follow_behind(rng, setup, line, electrons, theirs)]
+    order = np.argsort(np.concatenate((tracks.event, electrons.event)), kind="stable")
+    return Tracks.join([tracks, electrons]), Paths.join(parts, order)

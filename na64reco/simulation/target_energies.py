@@ -29,7 +29,8 @@ from na64reco.simulation.ionisation import mean_one
 from na64reco.simulation.lateral import share_out, smear
 from na64reco.simulation.muons import lengthen, put_in_cells
 from na64reco.simulation.showers import shower_energies
-from na64reco.simulation.target import DEPTH, IONISED, MOMENTUM, RADIATED, Slab, slabs_of
+from na64reco.simulation.slabs import Slab, slabs_of
+from na64reco.simulation.target import DEPTH, IONISED, MOMENTUM, RADIATED
 from na64reco.simulation.tracks import ELECTRON, MASSES, MUON, PHOTON, Tracks
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def target_energies(
     charged, shower = np.zeros(rows), np.zeros(rows)
     inside = paths.inside
     light = np.flatnonzero((tracks.kind == ELECTRON) | (tracks.kind == PHOTON))
+    charged[light] = (tracks.charge[light] != 0) & (tracks.z_start[light] > setup.ecal.z)
     shower[light] = _light(rng, setup, detector, slabs, tracks, inside, light, cells)
     muons = np.flatnonzero(tracks.kind == MUON)
     _muons(rng, slabs, inside, muons, tracks.ecal_depth[muons], cells)
