@@ -109,8 +109,11 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
     truth: Annotated[
         bool, typer.Option(help="Write the truth (MC_ branches); without it the file is as data.")
     ] = True,
-    model: Annotated[str | None, typer.Option(help="Model of the signal.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the signal, or a YAML file.")] = None,
     mass: Annotated[float | None, typer.Option(min=0.0, help="Mass of the mediator, MeV.")] = None,
+    coupling: Annotated[
+        float | None, typer.Option(min=0.0, help="Its coupling, where the width matters.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there.")
     ] = False,
@@ -152,6 +155,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
             truth=truth,
             model=model,
             mass=mass,
+            coupling=coupling,
             overwrite=overwrite,
             progress=progress,
         )

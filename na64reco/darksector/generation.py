@@ -200,7 +200,8 @@ class Generator:
         lepton = np.where(x * lepton < self.above, dump.centres[bins], lepton)
         angle = self._draw_angle(rng, x, lepton)
         charges = np.array(dump.charges, dtype=np.int64)[charge]
-        return _Drawn(group.astype(np.int64), charges, lepton, x * lepton, angle)
+        energy = np.maximum(x * lepton, self.above)
+        return _Drawn(group.astype(np.int64), charges, lepton, energy, angle)
 
     def _typical(
         self, x: NDArray[np.float64], energy: NDArray[np.float64] | float

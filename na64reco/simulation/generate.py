@@ -19,6 +19,7 @@ from na64reco.simulation.batches import Job, Made, TriggerMode
 from na64reco.simulation.detector import load_detector
 from na64reco.simulation.mixture import beam_mixture
 from na64reco.simulation.processes import PROCESSES, Source
+from na64reco.simulation.signal import COUPLING, Boson
 from na64reco.simulation.transport import beamline
 from na64reco.simulation.workers import batches_in_order
 from na64reco.units import MeV
@@ -66,6 +67,7 @@ def simulate(
     run: int | None = None,
     model: str | None = None,
     mass: float | None = None,
+    coupling: float | None = None,
     truth: bool = True,
     start_event: int = 1,
     waveforms: bool = False,
@@ -94,9 +96,9 @@ def simulate(
         Beam particles per spill; by default the setup's, 0 for no pile-up.
     run
         Run number; by default the setup's first.
-    model, mass
-        For the process ``signal``: model (default ``dark-photon``) and mass in **MeV**, as on the
-        command line (default 10).
+    model, mass, coupling
+        For the process ``signal``: model (default ``dark-photon``), mass in **MeV**, as on the
+        command line (default 10), and coupling (default 1e-4; it matters for the width only).
     truth
         Write ``MC_`` scalars; without them the file passes for data.
     start_event
@@ -139,6 +141,7 @@ def simulate(
         run=run,
         model=model,
         mass=mass,
+        coupling=coupling,
         truth=truth,
         start_event=start_event,
         waveforms=waveforms,
@@ -180,6 +183,7 @@ class Production:
         run: int | None = None,
         model: str | None = None,
         mass: float | None = None,
+        coupling: float | None = None,
         truth: bool = True,
         start_event: int = 1,
         waveforms: bool = False,
@@ -202,8 +206,8 @@ class Production:
                 f"n={n}, seed={seed}, intensity={nominal}"
             )
             raise ValueError(msg)
-        if process != "signal" and (model is not None or mass is not None):
-            msg = f"model and mass belong to the process 'signal', not to {process!r}"
+        if process != "signal" and any(x is not None for x in (model, mass, coupling)):
+            msg = f"model, mass and coupling belong to the process 'signal', not to {process!r}"
             raise ValueError(msg)
         if n is None and eot is None:
             msg = "Say how much to simulate: a number of events, or of beam particles (eot)."
@@ -238,8 +242,11 @@ class Production:
             line=beamline(setup),
             process=process,
             intensity=nominal,
-            model=model or "dark-photon",
-            mass=(10.0 if mass is None else mass) * MeV,
+            boson=Boson(
+                model or "dark-photon",
+                (10.0 if mass is None else mass) * MeV,
+                COUPLING if coupling is None else coupling,
+            ),
             mixture=beam_mixture(setup, importance) if process == "beam" else None,
         )
         job = Job(

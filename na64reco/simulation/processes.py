@@ -18,8 +18,8 @@ from na64reco.simulation.beam import WINDOW, beam_composition, pile_up, primarie
 from na64reco.simulation.flight import decays_in_flight
 from na64reco.simulation.secondaries import dimuons, nuclear_interactions, upstream_interactions
 from na64reco.simulation.showers import common_factor
-from na64reco.simulation.signal import missing_share
-from na64reco.simulation.target import behind_target
+from na64reco.simulation.signal import emit
+from na64reco.simulation.target import follow_behind
 from na64reco.simulation.tracks import KINDS, Tracks
 from na64reco.simulation.transport import (
     Beamline,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from na64reco.setup.model import Setup
     from na64reco.simulation.detector import Detector
     from na64reco.simulation.mixture import Mixture
+    from na64reco.simulation.signal import Boson
 
 __all__ = ["PROCESSES", "Generated", "Source", "draw_responses", "follow", "follow_others"]
 
@@ -52,10 +53,8 @@ class Source:
     """One of `PROCESSES`."""
     intensity: float
     """Beam particles per spill."""
-    model: str
+    boson: Boson
     """Of the signal."""
-    mass: float
-    """GeV."""
     mixture: Mixture | None = None
     """Of the process `beam`."""
 
@@ -122,14 +121,10 @@ def follow(
     missing = np.zeros(events)
     rows = np.flatnonzero(of("signal"))
     if len(rows):
-        taken = missing_share(
-            rng, len(rows), model=source.model, mass=source.mass, energy=setup.beam.momentum
-        )
-        share = tracks.share.copy()
-        share[rows] = 1 - taken
-        tracks = tracks.with_(share=share)
-        arrived = ~np.isnan(paths.x[rows, line.surface("ecal")])
-        missing[tracks.event[rows]] = np.where(arrived, taken * paths.momentum[rows], 0)
+        emitted = emit(rng, setup, line, tracks, paths, rows, source.boson)
+        tracks = emitted.tracks
+        missing[tracks.event[rows]] = emitted.missing
+        added.append(emitted.muons)
     if of("dimuon").any():
         marked = tracks.with_(primary=of("dimuon"))
         share, muons = dimuons(rng, setup, line, marked, paths)
@@ -223,7 +218,7 @@ def _with_secondaries(
     all_paths = [paths, their_paths, propagate(rng, line, last)]
     joined = Tracks.join(parts)
     whole = Paths.join(all_paths, order)
-    return behind_target(rng, source.setup, line, joined, whole)
+    return joined, follow_behind(rng, source.setup, line, joined, whole)
 
 
 def _pile_up_beam(source: Source) -> tuple[dict[str, float], int]:

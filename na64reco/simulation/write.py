@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from na64reco.events.write import EventWriter
 from na64reco.simulation.generate import Production, TriggerMode
+from na64reco.simulation.signal import COUPLING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ def write_simulation(
     run: int | None = None,
     model: str | None = None,
     mass: float | None = None,
+    coupling: float | None = None,
     truth: bool = True,
     start_event: int = 1,
     waveforms: bool = False,
@@ -69,6 +71,7 @@ def write_simulation(
         run=run,
         model=model,
         mass=mass,
+        coupling=coupling,
         truth=truth,
         start_event=start_event,
         waveforms=waveforms,
@@ -91,6 +94,7 @@ def write_simulation(
     if process == "signal":
         metadata["model"] = model or "dark-photon"
         metadata["mass_MeV"] = f"{10.0 if mass is None else mass:g}"
+        metadata["coupling"] = f"{COUPLING if coupling is None else coupling:g}"
     with EventWriter(
         path,
         format=format,

@@ -209,10 +209,10 @@ def test_positrons_of_an_electron_beam_keep_their_path(setup):
         (
             ("pion", 1),
             {"mass": 10.0},
-            r"model and mass belong to the process 'signal', not to 'pion'",
+            r"model, mass and coupling belong to the process 'signal', not to 'pion'",
         ),
-        (("signal", 1), {"mass": 2e5}, r"cannot radiate a mass of 200"),
-        (("signal", 1), {"model": "axion"}, r"no signal model 'axion'"),
+        (("signal", 1), {"mass": 2e5}, r"200 GeV is above 10 GeV.*masses here are in GeV"),
+        (("signal", 1), {"model": "axion"}, r"no model 'axion'"),
     ],
 )
 def test_wrong_arguments(setup, arguments, options, message):

@@ -2,53 +2,54 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
-from na64reco.darksector.strahlung import dsigma_dx, x_limits
-from na64reco.simulation.signal import LOWEST, missing_share, sample_emission_energy, sample_x
-
-
-@pytest.mark.parametrize("mass", [0.002, 0.0167, 0.3])
-def test_sampling_follows_the_spectrum(rng, mass):
-    x = sample_x(rng, 200_000, model="dark-photon", mass=mass, energy=100.0)
-    low, high = x_limits(mass, 100.0)
-    assert low <= x.min() <= x.max() <= high
-
-    def integral(a, b):
-        # In log(1 - x), where the spectrum is smooth.
-        value, _ = quad(
-            lambda t: dsigma_dx(np.array(1 - np.exp(t)), mass, 100.0) * np.exp(t),
-            np.log(1 - b),
-            np.log(1 - a),
-            limit=400,
-        )
-        return value
-
-    whole = integral(low, high * (1 - 1e-12))
-    for cut in (0.5, 0.9):
-        expected = integral(cut, high * (1 - 1e-12)) / whole
-        assert (x > cut).mean() == pytest.approx(expected, abs=0.005)
+from na64reco.darksector.acceptance import Acceptance
+from na64reco.darksector.dump import load_dump, shashlik
+from na64reco.darksector.generic import load_model
+from na64reco.darksector.missing_energy import missing_energy
+from na64reco.darksector.yields import DumpYield
+from na64reco.setup import load_setup
+from na64reco.simulation import simulate
+from na64reco.simulation.signal import LOWEST, Boson, draw_bosons
 
 
-def test_unknown_model(rng):
-    with pytest.raises(ValueError, match=r"no signal model 'dark-foton'.*'dark-photon'"):
-        sample_x(rng, 1, model="dark-foton", mass=0.01, energy=100.0)
+@pytest.mark.parametrize(
+    "boson", [Boson(mass=0.001), Boson(mass=0.1), Boson("lmutau-vanilla", 0.25, 1e-3)]
+)
+def test_bosons_follow_the_yields(rng, setup, boson):
+    drawn = draw_bosons(rng, setup, 50_000, boson)
+    edges = np.array([100 * LOWEST, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.01])
+    yields = DumpYield(load_dump(shashlik(), 100.0), Acceptance(100 * LOWEST))
+    wanted = missing_energy(
+        yields, load_model(boson.model), boson.mass, boson.coupling, edges
+    ).total
+    counts, _ = np.histogram(drawn.energy, edges)
+    assert counts.sum() == 50_000
+    np.testing.assert_allclose(counts / 50_000, wanted / wanted.sum(), atol=0.008)
 
 
-def test_emission_follows_the_track_length_of_the_first_electron(rng):
-    """Electron track length in the lead of this ECAL by EGSnrc, one electron of 100 GeV.
-
-    0.756, 0.486 and 0.261 cm above 30, 50 and 80 GeV. Pairs' electrons have their share in it, as
-    much as the positrons' 0.099, 0.022 and 0.001 cm.
-    """
-    share = sample_emission_energy(rng, 200_000)
-    assert LOWEST <= share.min() <= share.max() <= 1
-    primary = np.array([0.756 - 0.099, 0.486 - 0.022, 0.261 - 0.001])
-    above = np.array([(share > cut).mean() for cut in (0.3, 0.5, 0.8)])
-    # Energy loss in approximation A, and pairs from the pairs: 7 %.
-    np.testing.assert_allclose(above, primary / primary[0], rtol=0.08)
+def test_signal_without_events(rng, setup):
+    with pytest.raises(ValueError, match=r"no model 'dark-foton'.*'dark-photon'"):
+        draw_bosons(rng, setup, 1, Boson("dark-foton"))
+    with pytest.raises(ValueError, match=r"muonphilic of 0.01 GeV has no events above 30 GeV"):
+        draw_bosons(rng, setup, 1, Boson("muonphilic"))
 
 
-def test_missing_energy_is_a_share_of_the_beam(rng):
-    share = missing_share(rng, 20_000, model="dark-photon", mass=0.1, energy=100.0)
-    assert 0 < share.min() <= share.max() < 1
+def test_a_muon_goes_on_with_the_rest():
+    """Momentum is shared: the boson's in `MC_missing_energy`, the muon's bends it in the magnet."""
+    setup = load_setup("2022-muon-152")
+    batches = simulate(
+        setup, "signal", 400, seed=3, trigger="none", model="lmutau-vanilla", mass=100.0,
+        intensity=0.0,
+    )  # fmt: skip
+    batch = next(batches)
+    missing = batch.scalars["MC_missing_energy"]
+    arrived = missing > 0
+    assert arrived.mean() > 0.8
+    # The beam's spread of 2 %, and a halo of any lower momentum.
+    assert np.mean(missing[arrived] > 0.95 * LOWEST * 160) > 0.9
+    # Spectra of 100 MeV off muons of 160 GeV: most take more than half (exact cross section, 0.62).
+    assert np.mean(missing[arrived] > 80) > 0.5
+    ecal = batch.scalars["MC_ecal_energy"][arrived]
+    # One minimum-ionising particle: 0.5 GeV [arXiv:2110.15111].
+    assert np.median(ecal) == pytest.approx(0.6, abs=0.2)
