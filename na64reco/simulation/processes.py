@@ -19,7 +19,7 @@ from na64reco.simulation.flight import decays_in_flight
 from na64reco.simulation.secondaries import dimuons, nuclear_interactions, upstream_interactions
 from na64reco.simulation.showers import common_factor
 from na64reco.simulation.signal import emit
-from na64reco.simulation.target import follow_behind
+from na64reco.simulation.target import behind_target
 from na64reco.simulation.tracks import KINDS, Tracks
 from na64reco.simulation.transport import (
     Beamline,
@@ -218,7 +218,7 @@ def _with_secondaries(
     all_paths = [paths, their_paths, propagate(rng, line, last)]
     joined = Tracks.join(parts)
     whole = Paths.join(all_paths, order)
-    return joined, follow_behind(rng, source.setup, line, joined, whole)
+    return behind_target(rng, source.setup, line, joined, whole)
 
 
 def _pile_up_beam(source: Source) -> tuple[dict[str, float], int]:
