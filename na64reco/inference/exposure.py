@@ -11,7 +11,8 @@ Two ways to count them, from what hit files say of the beam:
 - Beam triggers: each one that is recorded stands for `prescale` of them.
 
 Scalers are preferred. Statistical errors: the gaps that were not seen, of their own size each; and
-sqrt(sum prescale^2) for beam triggers. Bad runs and spills count nothing.
+sqrt(sum prescale^2) for beam triggers. Simulated beam triggers count by their weights. Bad runs and
+spills count nothing.
 """
 
 from __future__ import annotations
@@ -297,6 +298,9 @@ def _complete(columns: Mapping[str, Array], good: Array) -> bool:
 
 
 def _beam(columns: Mapping[str, Array], good: Array) -> Measurement:
+    if "prescaled_w" in columns:
+        squares = float(columns["prescaled_w2"][good].sum())
+        return Measurement.symmetric(float(columns["prescaled_w"][good].sum()), math.sqrt(squares))
     number, triggers = columns["prescaled"][good].astype(np.float64), columns["beam"][good]
     mean = np.divide(number, triggers, out=np.zeros_like(number), where=triggers > 0)
     return Measurement.symmetric(float(number.sum()), math.sqrt(float(np.sum(triggers * mean**2))))

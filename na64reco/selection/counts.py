@@ -100,8 +100,8 @@ class Counts:
     energy, without SRD and with it, with SRD and less, with both. Of shape (rows, cuts):
     ``passed``, ``alone``, ``others`` as in `Cutflow`, and ``tag_total``, ``tag_passed``: events
     that pass all other cuts and have the full energy, and those of them that pass this one.
-    Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``, and of squares
-    (``..._w2``) as well.
+    Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``,
+    ``prescaled_w`` and of squares (``..._w2``) as well.
     """
 
     cuts: tuple[str, ...] = ()
@@ -281,6 +281,7 @@ class _Rows:
 
     def __init__(self, index: Array, rows: int, weights: Array | None) -> None:
         self._index, self.rows, self._weights = index, rows, weights
+        self.weighted = weights is not None
 
     def count(self, mask: Mask) -> Array:
         """Shape (rows,)."""
@@ -290,10 +291,11 @@ class _Rows:
         """Shape (rows, masks)."""
         return np.stack([self.count(mask) for mask in masks], axis=1)
 
-    def sum(self, power: int, mask: Mask) -> Array:
-        """Of a power of the weights, shape (rows,)."""
+    def sum(self, power: int, mask: Mask, factor: Array | None = None) -> Array:
+        """Of a power of the weights, times a factor each, shape (rows,)."""
         assert self._weights is not None
-        return np.bincount(self._index[mask], self._weights[mask] ** power, self.rows)
+        weights = self._weights[mask] if factor is None else (self._weights * factor)[mask]
+        return np.bincount(self._index[mask], weights**power, self.rows)
 
     def sums(self, power: int, masks: Iterable[Mask]) -> Array:
         """Shape (rows, masks)."""
@@ -326,6 +328,10 @@ def _triggers(
     if "prescale" in scalars:
         found["prescaled"] = table.total(np.asarray(scalars["prescale"]), beam)
         found["prescale_known"] = table.count(beam)
+        if table.weighted:
+            factor = np.asarray(scalars["prescale"], dtype=np.float64)
+            found["prescaled_w"] = table.sum(1, beam, factor)
+            found["prescaled_w2"] = table.sum(2, beam, factor)
     for scalar, name in (("scaler", "scaler"), ("scaler_live", "live")):
         if scalar in scalars:
             found[f"{name}_first"] = table.extreme(np.asarray(scalars[scalar]), largest=False)
