@@ -116,11 +116,11 @@ def test_electrons_are_no_pairs(tmp_path):
 
 def test_profile_from_electrons_with_waveforms(tmp_path):
     """That they can be read at all; what the fit finds is tested with toys."""
-    path = made(tmp_path / "e.root", "electron", 400, 6, trigger="beam", waveforms=True)
+    path = made(tmp_path / "e.root", "electron", 260, 6, trigger="beam", waveforms=True)
     done = calibrate(path, "-o", tmp_path / "new", "--only", "profile", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)["profile"]
-    assert 300 < found["events"] <= 400
+    assert 200 < found["events"] <= 260
     assert found["cuts"][-1]["max"] == pytest.approx(4, abs=1.5)  # [pub]: 4.0
     assert (tmp_path / "new" / "pictures" / "profile.png").stat().st_size > 20_000
 

@@ -192,7 +192,7 @@ def test_quality_names_a_dead_cell_but_not_the_hole(setup, folder, truth, tmp_pa
 def test_waveforms_from_pedestals_to_scales(setup, folder, truth, tmp_path):
     """Muons as samples, `--only waveform,vhcal`: as with exact peaks; then energies of a run."""
     rng = np.random.default_rng(7)
-    events = 7000
+    events = 4800
     chosen = np.flatnonzero(np.arange(len(truth.event)) < events)  # the muons
     event, place = truth.event[chosen], truth.place[chosen]
     trigger = rng.normal(0, 3, events)

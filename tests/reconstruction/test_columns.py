@@ -32,4 +32,5 @@ def test_groups():
         "prs.late",
         "prs.energy_out",
     )
-    assert {"run", "spill", "event", "master_time"} == set(columns_of_group(""))
+    scalars = {"run", "spill", "event", "master_time", "scaler", "scaler_live", "prescale"}
+    assert scalars == set(columns_of_group(""))
