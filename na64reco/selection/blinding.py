@@ -159,8 +159,15 @@ def check_frozen_box(selection: Selection, path: Path | str) -> FrozenBox:
             "looking at the data."
         )
         raise SelectionError(msg)
-    choice = content.get("choice")
-    return FrozenBox(selection.name, definition["region"], str(content["date"]), digest, choice)
+    return FrozenBox(
+        selection=selection.name,
+        region=definition["region"],
+        date=str(content["date"]),
+        sha256=digest,
+        file=str(path),
+        file_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        choice=content.get("choice"),
+    )
 
 
 def _choice_is_whole(content: dict[str, Any]) -> bool:
