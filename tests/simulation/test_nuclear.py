@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import kstest, poisson
 
 from na64reco.constants import MUON_MASS
+from na64reco.simulation.dimuons import photon_track
 from na64reco.simulation.interactions import interacting_less
 from na64reco.simulation.nuclear import (
     electron_tracks,
@@ -116,6 +117,16 @@ def test_transverse_momenta(rng):
     assert first.max() <= 0.363
     assert first.mean() == pytest.approx(0.3615 * np.pi / 4, rel=0.02)
     assert len(transverse_momenta(rng, np.zeros(0, np.int64), np.zeros(0))[0]) == 0
+
+
+@pytest.mark.parametrize("least", [20.0, 50.0, 80.0])
+def test_hard_reactions_follow_the_photons_of_the_cascade(setup, least):
+    """q E X0 / k^2 as the cascade finds it (`dimuons.photon_track`); virtual photons add 1-2 %."""
+    share = np.linspace(least / 100, 1, 2000)
+    reactions = photon_track(share) / share**2 * photon_cross_section(100 * share)
+    expected = np.trapezoid(reactions, share) * nucleons_per_area(setup.ecal) / 40
+    found = reactions_per_shower(setup.ecal, np.array([100.0]), least=least)[0]
+    assert found == pytest.approx(expected, rel=0.1)
 
 
 def test_leading_neutral_hadrons_of_electrons(setup, rng):
