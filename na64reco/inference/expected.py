@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import numpy as np
-from scipy.special import gammaincc, gammaln, ndtri, xlog1py, xlogy
+from scipy.special import gammaincc, gammainccinv, gammaln, ndtri, xlog1py, xlogy
 
 from na64reco.errors import InferenceError, did_you_mean
 
@@ -61,21 +61,26 @@ def limit_on_count(counts: int, background: float, error: float, *, cl: float = 
     """Upper limits on the signal for 0, 1, ..., counts - 1 events, shape (counts,)."""
     probability = count_probability(counts, background, error)
     n = np.arange(counts)
-    below = np.cumsum(probability)
-    # P(N <= n | s) = sum over background events j of P(j) P(signal <= n - j).
+    wanted = np.log1p(-cl) + np.log(np.cumsum(probability))
+    # P(N <= n | s) = sum over background events j of P(j) P(signal <= n - j); its derivative by s
+    # is minus the same with P(signal = n - j).
     left = n[:, None] - n[None, :]
-
-    def tail(signal: Array) -> Array:
-        poisson = np.where(left >= 0, gammaincc(np.maximum(left, 0) + 1, signal[:, None]), 0.0)
-        return np.asarray(poisson @ probability)
-
-    low = np.zeros(counts)
-    high = np.full(counts, 10.0 + 2.0 * counts + 5 * np.sqrt(counts)) - np.log1p(-cl)
-    for _ in range(45):
-        middle = 0.5 * (low + high)
-        above = tail(middle) > (1 - cl) * below
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.asarray(0.5 * (low + high))
+    chances = np.where(left >= 0, probability, 0.0)
+    left = np.maximum(left, 0)
+    # From the limit without background, which is the largest; as the logarithm is concave, Newton's
+    # method comes from above.
+    signal = gammainccinv(n + 1, 1 - cl)
+    for _ in range(50):
+        tail = np.sum(chances * gammaincc(left + 1, signal[:, None]), axis=1)
+        slope = np.sum(
+            chances * np.exp(xlogy(left, signal[:, None]) - signal[:, None] - gammaln(left + 1)),
+            axis=1,
+        )
+        step = (np.log(tail) - wanted) * tail / slope
+        signal = signal + step
+        if np.abs(step).max() < 1e-10:
+            break
+    return np.asarray(signal)
 
 
 def expected_limit(

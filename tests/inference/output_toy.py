@@ -19,18 +19,19 @@ def falling(rng, count, low, high, slope):
 
 def data_events(rng, *, edge=47.0, top=90.0, slope=0.125, sideband=90, punch=0, box=0, run=6100):
     """Sideband A falls exponentially; sideband C is flat in the HCAL; the box holds `box`."""
+    hidden = np.random.default_rng(99)  # the rest is the same whatever the box holds
     ecal = np.concatenate(
         [
             falling(rng, sideband, edge, top, slope),
             rng.uniform(1, edge, punch),
-            rng.uniform(1, edge - 1, box),
+            hidden.uniform(1, edge - 1, box),
         ]
     )
     hcal = np.concatenate(
         [
             rng.uniform(0.0, 0.5, sideband),
             rng.uniform(1.0, 41.0, punch),
-            rng.uniform(0.0, 0.9, box),
+            hidden.uniform(0.0, 0.9, box),
         ]
     )
     return {"ecal.energy": ecal, "hcal.energy": hcal, "run": np.full(len(ecal), run)}
