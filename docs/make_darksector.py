@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from na64reco.constants import ALPHA, ELECTRON_MASS, MUON_MASS
+from na64reco.darksector.acceptance import Acceptance
 from na64reco.darksector.annihilation import (
     cross_section_at_rest,
     cross_section_in_atom,
@@ -23,12 +24,19 @@ from na64reco.darksector.annihilation import (
     spread_beam,
 )
 from na64reco.darksector.atomic_motion import atomic_electrons
+from na64reco.darksector.dump import load_dump, shashlik
 from na64reco.darksector.g_minus_2 import Measured, coupling_band
 from na64reco.darksector.generic import load_model
 from na64reco.darksector.loop import averaged_loop, loop_coupling
+from na64reco.darksector.missing_energy import missing_energy
 from na64reco.darksector.relic import paper_coupling, thermal_coupling
+from na64reco.darksector.yields import DumpYield
+from na64reco.inference.search import load_search
+from na64reco.inference.search_yields import SearchYields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -138,8 +146,67 @@ def targets(axes: Axes) -> None:
     axes.legend(frameon=False, fontsize="x-small")
 
 
+# PRL 123, 121801 (2019), Fig. 3: MeV, epsilon; read off, 2 %.
+PUBLISHED = np.array(
+    [
+        (1.0, 7.544e-6),
+        (1.919, 9.638e-6),
+        (6.66, 2.348e-5),
+        (13.36, 4.262e-5),
+        (57.19, 1.812e-4),
+        (119.9, 4.328e-4),
+        (247.7, 1.146e-3),
+        (500.0, 3.357e-3),
+        (1006.0, 1.098e-2),
+    ]
+)
+
+
+def published(axes: Axes) -> None:
+    """Dark photons of 2019, strahlung alone, and what the page's table quotes."""
+    mass = np.geomspace(1e-3, 1.0, 60)
+    model, dump = load_model("dark-photon"), load_dump(shashlik(), 100.0)
+    shipped = SearchYields(load_search("na64e-2018"))
+    curves: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {}
+    for shape in ("exact", "iww"):
+        yields = DumpYield(dump, Acceptance(50.0, plateau=0.5), spectrum=shape)
+        curves[shape] = lambda m, y=yields: 2.84e11 * y.per_epsilon2(m)
+    curves["na64e-2018"] = lambda m: (
+        shipped.events(model, m, 1e-5, production="strahlung").total[0] * 1e10
+    )
+    for (name, events), colour in zip(
+        curves.items(), ("black", "tab:blue", "tab:red"), strict=True
+    ):
+        axes.loglog(1e3 * mass, np.sqrt(2.3026 / events(mass)), color=colour, lw=1, label=name)
+        ratio = np.sqrt(2.3026 / events(PUBLISHED[:, 0] / 1e3)) / PUBLISHED[:, 1]
+        print(f"ours over published, {name}:", np.round(ratio, 3))
+    axes.loglog(*PUBLISHED.T, "o", color="0.4", ms=4, label="PRL 123, 121801")
+    axes.set(xlabel="$m$ (MeV)", ylabel=r"$\epsilon$", title="dark photon, 2.84e11 electrons")
+    axes.legend(frameon=False)
+
+
+def energies(axes: Axes) -> None:
+    """Missing energy per beam particle."""
+    edges = np.linspace(30, 100, 141)
+    for particle, style in (("electron", "-"), ("positron", "--")):
+        yields = DumpYield(load_dump(shashlik(), 100.0, particle), Acceptance(30.0))
+        for mass, colour in ((0.01, "tab:blue"), (0.25, "tab:red")):
+            found = missing_energy(yields, load_model("lmutau-dark"), mass, 1e-3, edges)
+            density = found.total / np.diff(edges) / found.strahlung.sum()
+            axes.stairs(
+                density, edges, color=colour, ls=style, label=f"{1e3 * mass:g} MeV, {particle}s"
+            )
+    axes.set(yscale="log", xlabel="missing energy (GeV)", ylabel="per GeV, over all strahlung")
+    axes.set_title(r"$L_\mu - L_\tau$, dark")
+    axes.legend(frameon=False)
+
+
 def main() -> None:
     """Draw them."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    published(axes[0])
+    energies(axes[1])
+    figure.savefig(IMAGES / "yields.png", dpi=110)
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
     for draw, where in zip((loop, lead, diamond, targets), axes.flat, strict=True):
         draw(where)
