@@ -76,7 +76,7 @@ class _Ways:
     """Where hadrons collide: columns are the collisions."""
 
     points: NDArray[np.float64]
-    """Interaction lengths; the stack's end where the hadron leaves it. Shape (rows, COLLISIONS)."""
+    """Interaction lengths; infinite where the hadron leaves the stack. Shape (rows, COLLISIONS)."""
     shower: NDArray[np.float64]
     """Share of the energy that showers there, 0 where there is no collision, same shape."""
     charged: NDArray[np.bool_]
@@ -95,7 +95,7 @@ def _ways(
 ) -> _Ways:
     """Collisions between ``begin`` and ``end``, in interaction lengths."""
     rows = len(energy)
-    points = np.repeat(end[:, None], COLLISIONS, axis=1)
+    points = np.full((rows, COLLISIONS), np.inf)
     shower = np.zeros((rows, COLLISIONS))
     charged = np.zeros((rows, COLLISIONS), dtype=np.bool_)
     weight, left = np.ones(rows), np.ones(rows)

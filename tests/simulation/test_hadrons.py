@@ -72,6 +72,7 @@ def test_tracks_beside_everything_leave_nothing(setup, rng):
     found = hadron_energies(rng, setup, line, np.full(50, 20.0), kind, charge, zero)
     assert found.ecal.sum() == 0
     assert found.hcal.sum() == 0
+    assert (found.charged_behind_ecal == 1).all()  # whether it hits the VETO, the VETO knows
 
 
 def test_stack_depths_are_those_of_the_setup(setup):
