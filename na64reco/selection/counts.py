@@ -1,7 +1,8 @@
 """Counts from which efficiency and exposure are found: by run and spill, and by energy.
 
 Integers, and sums of weights of simulated events, that add up in any order. Events that are hidden
-by blinding are in none of them but the raw numbers of triggers, which know nothing of energies.
+by blinding are in none of them but the numbers of all events and of beam triggers, which depend on
+neither energies nor cuts.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Curve:
 class Counts:
     """One row per run and spill, and curves. ``Counts()`` is the zero of addition.
 
-    Columns of shape (rows,): ``events``, ``physics``, ``beam`` (triggers, hidden events included),
+    Columns of shape (rows,): ``events``, ``beam`` (beam triggers; both with hidden events),
     ``good`` (events neither in a bad run nor spill), ``prescaled`` (sum of the prescale of beam
     triggers), ``prescale_known`` (beam triggers with a known prescale), ``scaler_first``,
     ``scaler_last``, ``live_first``, ``live_last``, ``entered``, ``out_of_time`` (after the
@@ -323,7 +324,6 @@ def _triggers(
     if "trigger" not in scalars:
         return found
     beam = (np.asarray(scalars["trigger"]) & 2) > 0
-    found["physics"] = table.count((np.asarray(scalars["trigger"]) & 1) > 0)
     found["beam"] = table.count(beam)
     if "prescale" in scalars:
         found["prescaled"] = table.total(np.asarray(scalars["prescale"]), beam)
