@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from na64reco.calibrate import Task
 from na64reco.calibrate.data_quality import calibrate_quality
 from na64reco.calibrate.ionising import calibrate_ionising
+from na64reco.calibrate.waveform import calibrate_waveform
 from na64reco.calibration import load_conditions
 from na64reco.cli.app import app
 from na64reco.events import EventBatch, EventWriter, Hits, open_events
@@ -190,7 +192,7 @@ def test_quality_names_a_dead_cell_but_not_the_hole(setup, folder, truth, tmp_pa
 
 
 def test_waveforms_from_pedestals_to_scales(setup, folder, truth, tmp_path):
-    """Muons as samples, `--only waveform,vhcal`: as with exact peaks; then energies of a run."""
+    """Muons as samples: scales as with their exact amplitudes, then energies of a run."""
     rng = np.random.default_rng(7)
     events = 4800
     chosen = np.flatnonzero(np.arange(len(truth.event)) < events)  # the muons
@@ -203,14 +205,9 @@ def test_waveforms_from_pedestals_to_scales(setup, folder, truth, tmp_path):
     hits = ragged(event, place, events, samples=samples)
     master = setup.trigger.master_time + trigger
     path = write(tmp_path / "samples.root", hits, events=events, master_time=master)
-    done = CliRunner().invoke(
-        app,
-        [
-            *("calibrate", str(folder / "with_vhcal.yaml"), str(path), "-o", str(tmp_path / "new")),
-            *("--calib", str(folder / "start"), "--only", "waveform,vhcal", "--json"),
-        ],
-    )
-    assert done.exit_code == 0, done.output
+    task = Task(setup, (str(path),), tmp_path / "new", calib=folder / "start")
+    calibrate_waveform(task)
+    calibrate_ionising(replace(task, calib=task.out), "vhcal")
     conditions = load_conditions(setup, RUN, folder=tmp_path / "new")
     exact, late = (v[chosen].astype(np.float32) for v in (truth.amplitude, truth.time))
     peaks = write(
