@@ -3,11 +3,12 @@
 Shapes are compared by the Kolmogorov-Smirnov distance, unbinned, and by chi2 in bins that hold
 about equally many events of both samples together:
 
-    chi2 = sum_i (a_i / A - b_i / B)^2 / (s_i^2 / A^2 + t_i^2 / B^2)
+    chi2 = sum_i (a_i / A - b_i / B)^2 / (p_i (u_i / A + v_i / B))
 
-with sums of weights a, b and of their squares s^2, t^2 in bins, A and B in all. For unweighted
-samples these are scipy's `ks_2samp` and `chi2_contingency`; weighted ones count by their effective
-numbers, (sum w)^2 / sum w^2, in the former.
+with sums of weights a, b in bins, A and B in all; u = sum w^2 / sum w of the bin in the first
+sample, v in the second; p the shares of both samples together. For unweighted samples these are
+scipy's `ks_2samp` and `chi2_contingency`; weighted ones count by their effective numbers,
+(sum w)^2 / sum w^2, in the former and in p.
 
 Yields: (A / exposure_1) / (B / exposure_2), as data over simulation of muon pairs, whose systematic
 error in arXiv:2404.06982 is 15 %.
@@ -182,23 +183,21 @@ def compare_shapes(
     first_weights, second_weights
         Of the events.
     """
-    x, v = _finite(first, first_weights)
-    y, w = _finite(second, second_weights)
-    if min(v.sum(), w.sum()) <= 0:
+    x, y = _ordered(first, first_weights), _ordered(second, second_weights)
+    if min(x.total, y.total) <= 0:
         return "no events with a value in one of the samples"
-    edges = _edges(np.concatenate([x, y]))
+    edges = _edges(x.values, y.values)
     if edges is None:
         return "all events have the same value"
-    a, a2 = (np.histogram(x, edges, weights=v**k)[0] for k in (1, 2))
-    b, b2 = (np.histogram(y, edges, weights=w**k)[0] for k in (1, 2))
-    p, q = a / v.sum(), b / w.sum()
-    dp, dq = np.sqrt(a2) / v.sum(), np.sqrt(b2) / w.sum()
+    (a, a2), (b, b2) = x.histogram(edges), y.histogram(edges)
+    p, q = a / x.total, b / y.total
+    dp, dq = np.sqrt(a2) / x.total, np.sqrt(b2) / y.total
     chi2, ndf = _chi2(a, a2, b, b2)
     from scipy.stats import chi2 as chi2_distribution
     from scipy.stats import kstwobign
 
-    distance = _distance(x, v, y, w)
-    n, m = v.sum() ** 2 / np.sum(v**2), w.sum() ** 2 / np.sum(w**2)
+    distance = _distance(x, y)
+    n, m = x.total**2 / x.squares[-1], y.total**2 / y.squares[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = p / q
         error = ratio * np.hypot(dp / p, dq / q)
@@ -225,50 +224,88 @@ def compare_shapes(
     )
 
 
-def _finite(values: Array, weights: Array) -> tuple[Array, Array]:
+@dataclass(frozen=True, eq=False)
+class _Ordered:
+    """A sample in ascending order; one sort serves histogram and cumulative distribution."""
+
+    values: Array
+    sums: Array
+    """Of weights below each value, shape (events + 1,)."""
+    squares: Array
+    """Of squared weights."""
+
+    @property
+    def total(self) -> float:
+        """Sum of all weights."""
+        return float(self.sums[-1])
+
+    def histogram(self, edges: Array) -> tuple[Array, Array]:
+        """Sums of weights and of their squares; the last edge belongs to the last bin."""
+        places = np.searchsorted(self.values, edges, side="left")
+        places[-1] = np.searchsorted(self.values, edges[-1], side="right")
+        return np.diff(self.sums[places]), np.diff(self.squares[places])
+
+    def below(self, points: Array) -> Array:
+        """Share of the weight at or below points in ascending order."""
+        share: Array = self.sums[np.searchsorted(self.values, points, side="right")] / self.total
+        return share
+
+
+def _ordered(values: Array, weights: Array) -> _Ordered:
     use = np.isfinite(values) & (weights > 0)
-    return values[use], weights[use]
+    values, weights = values[use], weights[use]
+    if np.all(weights == 1):
+        sums = np.arange(len(values) + 1, dtype=np.float64)
+        return _Ordered(np.sort(values), sums, sums)
+    order = np.argsort(values)
+    sums, squares = np.zeros(len(values) + 1), np.zeros(len(values) + 1)
+    np.cumsum(weights[order], out=sums[1:])
+    np.cumsum(weights[order] ** 2, out=squares[1:])
+    return _Ordered(values[order], sums, squares)
 
 
-def _edges(values: Array) -> Array | None:
+def _edges(x: Array, y: Array) -> Array | None:
     """Bins of about the same number of events; one for each of few values."""
-    distinct = np.unique(values)
-    if len(distinct) < 2:
+    # A thousand of each tell whether there are many values; few are counted in full.
+    few = np.unique(np.concatenate([s[:: max(len(s) // 1000, 1)] for s in (x, y)]))
+    if len(few) <= _BINS:
+        few = np.unique(np.concatenate([x, y]))
+    if len(few) < 2:
         return None
-    if len(distinct) <= _BINS:
-        middle = (distinct[1:] + distinct[:-1]) / 2
-        step = distinct[1] - distinct[0], distinct[-1] - distinct[-2]
-        return np.array([distinct[0] - step[0] / 2, *middle, distinct[-1] + step[1] / 2])
-    bins = int(np.clip(len(values) // (2 * _FEWEST), 1, _BINS))
+    if len(few) <= _BINS:
+        middle = (few[1:] + few[:-1]) / 2
+        step = few[1] - few[0], few[-1] - few[-2]
+        return np.array([few[0] - step[0] / 2, *middle, few[-1] + step[1] / 2])
+    bins = int(np.clip((len(x) + len(y)) // (2 * _FEWEST), 1, _BINS))
+    # Every so-many-th value of the ordered samples has the quantiles of all of them.
+    thin = max((len(x) + len(y)) // 200_000, 1)
+    values = np.concatenate([x[::thin], y[::thin], x[-1:], y[-1:]])
     edges = np.unique(
         np.quantile(values, np.linspace(0, 1, bins + 1), method="closest_observation")
     )
     if len(edges) < 3:
-        return np.array([distinct[0], distinct[1], distinct[-1]])
+        return np.array([few[0], few[1], few[-1]])
     return np.asarray(edges)
 
 
 def _chi2(a: Array, a2: Array, b: Array, b2: Array) -> tuple[float, int]:
     """Of the shapes of two histograms, with sums of weights and of their squares."""
     total_a, total_b = a.sum(), b.sum()
-    # Without weights the variance is that of the common shape: Pearson's test of homogeneity.
-    if np.array_equal(a, a2) and np.array_equal(b, b2):
-        variance = (a + b) / (total_a + total_b) * (1 / total_a + 1 / total_b)
-    else:
-        variance = a2 / total_a**2 + b2 / total_b**2
-    use = variance > 0
-    chi2 = float(np.sum((a / total_a - b / total_b)[use] ** 2 / variance[use]))
+    n, m = total_a**2 / a2.sum(), total_b**2 / b2.sum()
+    p, q = a / total_a, b / total_b
+    common = (n * p + m * q) / (n + m)
+    # What an event weighs in a bin, on average; where there is none, as in all bins.
+    weight = np.divide(a2, a, out=np.full_like(a, a2.sum() / total_a), where=a > 0) / total_a
+    weight += np.divide(b2, b, out=np.full_like(b, b2.sum() / total_b), where=b > 0) / total_b
+    use = common > 0
+    chi2 = float(np.sum((p - q)[use] ** 2 / (common * weight)[use]))
     return chi2, max(int(np.count_nonzero(use)) - 1, 0)
 
 
-def _distance(x: Array, v: Array, y: Array, w: Array) -> float:
-    points = np.concatenate([x, y])
-    cumulative = []
-    for values, weights in ((x, v), (y, w)):
-        order = np.argsort(values, kind="stable")
-        sums = np.concatenate([[0.0], np.cumsum(weights[order])])
-        cumulative.append(sums[np.searchsorted(values[order], points, side="right")] / sums[-1])
-    return float(np.max(np.abs(cumulative[0] - cumulative[1])))
+def _distance(x: _Ordered, y: _Ordered) -> float:
+    """At 200,000 points of either sample at most: between two the curves rise by 5e-6."""
+    thinned = (s.values[:: max(len(s.values) // 200_000, 1)] for s in (x, y))
+    return max(float(np.max(np.abs(x.below(p) - y.below(p)))) for p in thinned)
 
 
 def _yields(a: _Sample, b: _Sample, systematic: float | None) -> Measurement | None:
