@@ -16,7 +16,7 @@ too, come in addition.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -216,15 +216,15 @@ def _draw(
     rate = intensity * relative_rate(time, setup.beam.spill_length)
     generated = follow(rng, job.source, size, rate=rate)
     generated = draw_responses(rng, setup, job.detector, generated)
-    weight = mixture.weight_of(generated.code) if mixture else np.ones(size)
-    drawn = _Drawn(generated, weight, time, rate, np.cumsum(weight))
+    drawn = _Drawn(generated, generated.weight, time, rate, np.cumsum(generated.weight))
     total = float(drawn.particles[-1])
     if mixture and mixture.importance > 1:
-        power = thinning(setup, job.source.line, generated.tracks, generated.paths, size)
+        drawn = drawn.take(generated.weight > 0)
+        now = drawn.generated
+        power = thinning(setup, job.source.line, now.tracks, now.paths, len(now.code))
         kept = comb(rng, power)
-        drawn = drawn.take(kept)
-        weight = drawn.weight * 2.0 ** power[kept]
-        drawn = _Drawn(drawn.generated, weight, drawn.time, drawn.rate, drawn.particles)
+        weight = drawn.weight * 2.0**power
+        drawn = replace(drawn, weight=weight).take(kept)
     return drawn, total
 
 

@@ -3,7 +3,9 @@
 Every event is one beam particle. The shares of the particles are the setup's; of the electrons,
 some make a muon pair in the ECAL (`dimuons.dimuon_yield`) or interact in front of it
 (`upstream_share`). Everything else that happens to electrons (bremsstrahlung, reactions in the
-ECAL, pile-up) and hadrons (decays) happens in every event by chance.
+ECAL, pile-up) and hadrons (decays) happens in every event by chance. With importance sampling, hard
+reactions in the ECAL are a part of their own: drawn more often than they can be, each kept with the
+chance that makes the rate right; ordinary electrons that have one are dropped instead.
 
 Importance sampling: a part i with the share p_i is drawn with a chance in proportion to p_i / w_i
 and each such event stands for w_i beam particles; then events of which nothing comes are thinned
@@ -18,11 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from na64reco.events.schema import PROCESSES as PROCESS_CODES
 from na64reco.simulation.beam import beam_composition
 from na64reco.simulation.dimuons import dimuon_yield
 from na64reco.simulation.geometry import Line, section_frame
-from na64reco.simulation.nuclear import equivalent_photons, photon_cross_section
+from na64reco.simulation.nuclear import (
+    equivalent_photons,
+    photon_cross_section,
+    reactions_per_shower,
+)
 from na64reco.simulation.tracks import ELECTRON, PHOTON, Tracks
 
 if TYPE_CHECKING:
@@ -46,7 +51,15 @@ _RADIATION_LENGTH: Final = 40.0
 _NUCLEONS: Final = 13.0
 """Per nucleus in them, for the shadowing."""
 
-_RARER: Final = {"dimuon": 6, "upstream": 9, "kaon": 4, "proton": 5, "pion": 2, "muon": 3}
+_RARER: Final = {
+    "dimuon": 6,
+    "upstream": 9,
+    "kaon": 4,
+    "proton": 5,
+    "pion": 2,
+    "muon": 3,
+    "hard": 3,
+}
 """By so many powers of two is the weight of a part smaller than that of ordinary electrons."""
 
 _SMALLEST_WEIGHT: Final = 2.0**-6
@@ -56,6 +69,9 @@ EXPECTED: Final = ((0.97, 6), (0.92, 4), (0.85, 2))
 
 HEAVY: Final = 5.0
 """GeV."""
+
+HARD: Final = 0.2
+"""Of the beam momentum: reactions of photons above it are drawn more often."""
 
 
 def upstream_share(setup: Setup) -> float:
@@ -86,11 +102,16 @@ class Mixture:
     names: tuple[str, ...]
     """Of `na64reco.events.PROCESSES`."""
     shares: tuple[float, ...]
-    """They add up to 1."""
+    """They add up to 1, but for that of `hard`."""
     weights: tuple[float, ...]
     """Beam particles for which an event of the part stands before it may be thinned out."""
     importance: int
     """Weight of ordinary electrons; 1 without importance sampling."""
+    hard: int = -1
+    """Index of the part of electrons whose shower has a hard reaction; it takes events from the
+    ordinary electrons, so that shares of all others add up to 1. Negative for no such part."""
+    least: float = np.inf
+    """GeV; reactions of photons above it are hard."""
 
     @property
     def mean_weight(self) -> float:
@@ -102,12 +123,46 @@ class Mixture:
         chance = np.array(self.shares) / np.array(self.weights)
         return rng.choice(len(self.names), size=events, p=chance / chance.sum())
 
-    def weight_of(self, code: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Weights of events by their `MC_process`."""
-        by_code = np.ones(len(PROCESS_CODES))
-        for name, weight in zip(self.names, self.weights, strict=True):
-            by_code[PROCESS_CODES.index(name)] = weight
-        return by_code[code]
+    def stays(
+        self,
+        rng: np.random.Generator,
+        setup: Setup,
+        part: NDArray[np.int64],
+        energy: NDArray[np.float64],
+        photon: NDArray[np.float64],
+    ) -> NDArray[np.bool_]:
+        """Which events count: hard reactions are those of their own part, at their rate.
+
+        Parameters
+        ----------
+        part
+            Of each event, shape (events,).
+        energy, photon
+            Of the beam particle at the ECAL, and of the photon that reacts there, GeV.
+        """
+        if self.hard < 0:
+            return np.ones(len(part), dtype=np.bool_)
+        wanted = part == self.hard
+        chance = hard_reactions(setup, energy, self.least) / _bound(setup, self.least)
+        kept = wanted & (photon > self.least) & (rng.random(len(part)) < chance)
+        electron = part == self.names.index(setup.beam.particle)
+        return np.asarray(np.where(wanted, kept, ~(electron & (photon > self.least))))
+
+
+def hard_reactions(setup: Setup, energy: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Chance that a photon above `least` GeV reacts in an electron's shower of an energy in GeV.
+
+    As `secondaries` draws: one reaction, then the photon's energy.
+    """
+    mean = reactions_per_shower(setup.ecal, energy)
+    above = np.where(energy > least, reactions_per_shower(setup.ecal, energy, least=least), 0.0)
+    return np.asarray(-np.expm1(-mean) * above / np.maximum(mean, 1e-300))
+
+
+def _bound(setup: Setup, least: float) -> float:
+    """More than that chance for any electron of the beam."""
+    momentum = (1 + max(0.05, 8 * setup.beam.momentum_spread)) * setup.beam.momentum
+    return float(hard_reactions(setup, np.array([momentum]), least)[0])
 
 
 def beam_mixture(setup: Setup, importance: int = 1) -> Mixture:
@@ -138,7 +193,20 @@ def beam_mixture(setup: Setup, importance: int = 1) -> Mixture:
         else float(importance)
         for name in parts
     }
-    return Mixture(tuple(parts), tuple(parts.values()), tuple(weights.values()), importance)
+    names, shares, of_parts = tuple(parts), tuple(parts.values()), tuple(weights.values())
+    if importance == 1 or beam.particle not in {"electron", "positron"}:
+        return Mixture(names, shares, of_parts, importance)
+    least = HARD * beam.momentum
+    share = parts[beam.particle] * _bound(setup, least)
+    weight = max(importance * 2.0 ** -_RARER["hard"], _SMALLEST_WEIGHT)
+    return Mixture(
+        (*names, beam.particle),
+        (*shares, share),
+        (*of_parts, weight),
+        importance,
+        hard=len(names),
+        least=least,
+    )
 
 
 def expected_energy(

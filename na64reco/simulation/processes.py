@@ -71,6 +71,8 @@ class Generated:
     """GeV by event."""
     pileup: NDArray[np.int64]
     """Other beam particles by event."""
+    weight: NDArray[np.float64]
+    """Beam particles for which each event stands; 0 where another part does it."""
 
     def with_others(self, others: Generated) -> Generated:
         """The same events with further particles."""
@@ -93,6 +95,7 @@ class Generated:
             self.code[events],
             self.missing[events],
             self.pileup[events],
+            self.weight[events],
         )
 
 
@@ -107,7 +110,7 @@ def follow(
         Of the moment over the mean one, shape (events,).
     """
     setup, line = source.setup, source.line
-    first, code = _primaries(rng, source, events)
+    first, code, part = _primaries(rng, source, events)
     others = _others(rng, source, rate, between=(-COINCIDENCE, COINCIDENCE))
     tracks = Tracks.join([first, others])
     paths = propagate(rng, line, tracks)
@@ -135,7 +138,18 @@ def follow(
         z_end, products = upstream_interactions(rng, setup, line, marked, paths)
         paths.cut(z_end, line.z)
         added.append(products)
-    share, hadrons = nuclear_interactions(rng, setup, line, tracks, paths)
+    weight = np.ones(events)
+    if source.mixture is None:
+        share, hadrons, _ = nuclear_interactions(rng, setup, line, tracks, paths)
+    else:
+        mixture = source.mixture
+        weight = np.array(mixture.weights)[part]
+        forced = tracks.primary & (part[tracks.event] == mixture.hard)
+        share, hadrons, photon = nuclear_interactions(
+            rng, setup, line, tracks, paths, forced=forced, least=mixture.least
+        )
+        own = np.flatnonzero(tracks.primary)
+        weight[~mixture.stays(rng, setup, part, paths.momentum[own], photon[own])] = 0
     tracks = tracks.with_(share=share)
     added.append(hadrons)
 
@@ -146,6 +160,7 @@ def follow(
         code=code,
         missing=missing,
         pileup=np.bincount(others.event, minlength=events),
+        weight=weight,
     )
 
 
@@ -169,11 +184,12 @@ def follow_others(
     events = len(rate)
     pileup = np.bincount(tracks.event, minlength=events)
     paths = propagate(rng, source.line, tracks)
-    share, hadrons = nuclear_interactions(rng, source.setup, source.line, tracks, paths)
+    share, hadrons, _ = nuclear_interactions(rng, source.setup, source.line, tracks, paths)
     decayed = decays_in_flight(rng, source.line, tracks, paths)
     added = [bremsstrahlung_photons(tracks, paths), decayed, hadrons]
     tracks, paths = _with_secondaries(rng, source, tracks.with_(share=share), paths, added)
-    return Generated(tracks, paths, np.zeros(events, np.uint8), np.zeros(events), pileup)
+    none = np.zeros(events)
+    return Generated(tracks, paths, none.astype(np.uint8), none, pileup, none)
 
 
 def draw_responses(
@@ -235,23 +251,15 @@ def _pile_up_beam(source: Source) -> tuple[dict[str, float], int]:
 
 def _primaries(
     rng: np.random.Generator, source: Source, events: int
-) -> tuple[Tracks, NDArray[np.uint8]]:
-    """One beam particle per event, and the code of what it does."""
-    setup, process = source.setup, source.process
-    if source.mixture is not None:
-        return _mixed(rng, setup, source.mixture, events)
-    particle = process if process in KINDS else setup.beam.particle
-    code = np.full(events, PROCESS_CODES.index(process), dtype=np.uint8)
-    return primaries(rng, setup, particle, events), code
-
-
-def _mixed(
-    rng: np.random.Generator, setup: Setup, mixture: Mixture, events: int
-) -> tuple[Tracks, NDArray[np.uint8]]:
-    """Primaries of all kinds at their rates over their weights."""
-    drawn = mixture.draw(rng, events)
+) -> tuple[Tracks, NDArray[np.uint8], NDArray[np.int64]]:
+    """One beam particle per event, the code of what it does, and its part of a mixture."""
+    setup, process, mixture = source.setup, source.process, source.mixture
+    if mixture is None:
+        particle = process if process in KINDS else setup.beam.particle
+        code = np.full(events, PROCESS_CODES.index(process), dtype=np.uint8)
+        return primaries(rng, setup, particle, events), code, np.zeros(events, dtype=np.int64)
+    part = mixture.draw(rng, events)
     of_beam = KINDS[setup.beam.particle]
     kinds = np.array([KINDS.get(name, of_beam) for name in mixture.names], dtype=np.int8)
-    first = primaries(rng, setup, kinds[drawn], events)
     codes = np.array([PROCESS_CODES.index(name) for name in mixture.names], dtype=np.uint8)
-    return first, codes[drawn]
+    return primaries(rng, setup, kinds[part], events), codes[part], part

@@ -28,6 +28,7 @@ from na64reco.constants import MUON_MASS
 from na64reco.simulation.decays import PION0_MASS
 from na64reco.simulation.dimuons import draw_dimuons
 from na64reco.simulation.nuclear import (
+    SOFTEST,
     fragments,
     hadron_composition,
     momentum_of,
@@ -112,17 +113,42 @@ def dimuons(
 
 
 def nuclear_interactions(
-    rng: np.random.Generator, setup: Setup, line: Beamline, tracks: Tracks, paths: Paths
-) -> tuple[NDArray[np.float64], Tracks]:
-    """Hadrons from electrons' showers in the ECAL; returns as `dimuons`."""
+    rng: np.random.Generator,
+    setup: Setup,
+    line: Beamline,
+    tracks: Tracks,
+    paths: Paths,
+    *,
+    forced: NDArray[np.bool_] | None = None,
+    least: float = SOFTEST,
+) -> tuple[NDArray[np.float64], Tracks, NDArray[np.float64]]:
+    """Hadrons from electrons' showers in the ECAL.
+
+    Parameters
+    ----------
+    forced
+        Rows in which a photon of more than `least` GeV reacts, if any can.
+
+    Returns
+    -------
+    share, hadrons
+        As `dimuons`.
+    photon
+        Energy of the photon that reacts, 0 where none does, GeV, for all rows.
+    """
     reach = ~np.isnan(paths.x[:, line.surface("ecal")])
     chosen = (tracks.kind == ELECTRON) & reach
     chosen &= paths.momentum * tracks.share > _SOFTEST_SHOWER
     shower = np.where(chosen, paths.momentum * tracks.share, 0.0)
     chance = -np.expm1(-reactions_per_shower(setup.ecal, shower))
-    rows = np.flatnonzero(chosen & (rng.random(len(tracks)) < chance))
+    reacts = rng.random(len(tracks)) < chance
+    hard = np.zeros(len(tracks), dtype=np.bool_) if forced is None else forced & (shower > least)
+    rows = np.flatnonzero(chosen & (reacts | hard))
     share, energy = tracks.share.copy(), shower[rows]
     photon = photon_energies(rng, energy)
+    photon[hard[rows]] = photon_energies(rng, energy[hard[rows]], least=least)
+    of_rows = np.zeros(len(tracks))
+    of_rows[rows] = photon
     depth = rng.gamma(2.0, (2 + np.log(energy / photon)) / 2) / setup.ecal.radiation_lengths
     reaction, kind, charge, taken = fragments(rng, photon)
     hadron = taken * photon[reaction]
@@ -139,7 +165,7 @@ def nuclear_interactions(
     phi = phi[leaves]
     start["tx"] = start["tx"] + angle * np.cos(phi)
     start["ty"] = start["ty"] + angle * np.sin(phi)
-    return share, Tracks.make(
+    hadrons = Tracks.make(
         len(of),
         event=tracks.event[of],
         kind=kind[leaves],
@@ -148,6 +174,7 @@ def nuclear_interactions(
         ecal_depth=np.clip(depth, 1e-3, 0.9)[reaction],
         **start,
     )
+    return share, hadrons, of_rows
 
 
 def _as_photons(rng: np.random.Generator, pions: Tracks) -> Tracks:

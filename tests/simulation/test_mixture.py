@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from na64reco.events.schema import PROCESSES as CODES
+from na64reco.simulation.beam import primaries
 from na64reco.simulation.dimuons import dimuon_yield
 from na64reco.simulation.mixture import beam_mixture, comb, upstream_share
 from na64reco.simulation.nuclear import equivalent_photons
+from na64reco.simulation.secondaries import nuclear_interactions
+from na64reco.simulation.transport import beamline, propagate
 
 
 def test_shares(setup):
@@ -43,21 +45,50 @@ def test_weights_are_powers_of_two(setup, rng):
     mixture = beam_mixture(setup, 64)
     mantissa = np.frexp(mixture.weights)[0]
     assert (mantissa == 0.5).all()
+    # The last electrons are those with hard reactions.
+    assert mixture.weights[mixture.names.index("electron")] == 64
     weight = dict(zip(mixture.names, mixture.weights, strict=True))
-    assert weight["electron"] == 64
+    assert weight["electron"] == 8
     assert weight["dimuon"] == 1
     assert weight["upstream"] < 1
     drawn = mixture.draw(rng, 400_000)
-    codes = np.array([CODES.index(name) for name in mixture.names], dtype=np.uint8)[drawn]
-    stands = mixture.weight_of(codes)
-    assert stands.mean() == pytest.approx(mixture.mean_weight, rel=0.005)
+    stands = np.array(mixture.weights)[drawn]
+    assert mixture.hard == len(mixture.names) - 1
+    # All but the part of hard reactions, whose events replace others.
+    total = stands[drawn != mixture.hard].sum()
+    assert total / len(drawn) == pytest.approx(mixture.mean_weight, rel=0.005)
     # Weighted, each part has its share again.
     for name in ("pion", "kaon", "dimuon", "upstream"):
-        part = codes == CODES.index(name)
-        share = mixture.shares[mixture.names.index(name)]
+        index = mixture.names.index(name)
+        part = drawn == index
         error = 1 / np.sqrt(part.sum())
-        assert stands[part].sum() / stands.sum() == pytest.approx(share, rel=4 * error)
+        assert stands[part].sum() / total == pytest.approx(mixture.shares[index], rel=4 * error)
         assert error < 0.05
+
+
+def test_hard_reactions_are_at_their_rate(setup, rng):
+    """Those of their own part, accepted, against those that ordinary electrons would have."""
+    mixture = beam_mixture(setup, 64)
+    line = beamline(setup)
+    n = 60_000
+    tracks = primaries(rng, setup, "electron", n)
+    paths = propagate(rng, line, tracks)
+    _, _, natural = nuclear_interactions(rng, setup, line, tracks, paths)
+    _, _, photon = nuclear_interactions(
+        rng, setup, line, tracks, paths, forced=np.ones(n, bool), least=mixture.least
+    )
+    part = np.full(n, mixture.hard)
+    kept = mixture.stays(rng, setup, part, paths.momentum, photon)
+    assert 0.5 < kept.mean() < 1
+    electrons = mixture.shares[mixture.names.index("electron")]
+    rate = kept.mean() * mixture.shares[mixture.hard] / electrons
+    hard = natural > mixture.least
+    assert hard.sum() > 25
+    assert rate * n == pytest.approx(hard.sum(), abs=3.5 * np.sqrt(hard.sum()))
+    # Ordinary electrons lose just these.
+    part[:] = mixture.names.index("electron")
+    np.testing.assert_array_equal(mixture.stays(rng, setup, part, paths.momentum, natural), ~hard)
+    assert photon[kept].min() >= mixture.least
 
 
 @pytest.mark.parametrize("wrong", [0, 3, 100])

@@ -67,7 +67,7 @@ def test_hadrons_from_showers_are_rare_and_take_their_energy(setup, rng, beam):
     line, tracks, paths = beam
     reactions = 0
     for _ in range(30):
-        share, hadrons = nuclear_interactions(rng, setup, line, tracks, paths)
+        share, hadrons, _ = nuclear_interactions(rng, setup, line, tracks, paths)
         reactions += len(np.unique(hadrons.event))
         mass = np.array(MASSES)[hadrons.kind]
         energy = np.hypot(hadrons.momentum, mass) - np.where(hadrons.kind == PROTON, mass, 0)
