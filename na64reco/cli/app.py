@@ -14,6 +14,7 @@ from na64reco.cli.compare import compare_command
 from na64reco.cli.efficiency import efficiency_command, exposure_command
 from na64reco.cli.freeze import freeze_command
 from na64reco.cli.inspect import inspect_command
+from na64reco.cli.limit import limit_command
 from na64reco.cli.lists import selections_command, setups_command
 from na64reco.cli.run import run_command
 from na64reco.cli.simulate import simulate_command
@@ -61,6 +62,7 @@ app.command("efficiency")(efficiency_command)
 app.command("exposure")(exposure_command)
 app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)
+app.command("limit")(limit_command)
 app.command("setups")(setups_command)
 app.command("selections")(selections_command)
 app.command("searches")(searches_command)

@@ -1,0 +1,215 @@
+"""`na64reco limit`: upper limits on a model's coupling from searches."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from na64reco.cli.common import print_json, say, show
+from na64reco.cli.yields import parse_masses
+
+if TYPE_CHECKING:
+    from na64reco.darksector.models import VectorModel
+    from na64reco.inference.limits import CouplingLimits, LimitSetter
+
+__all__ = ["limit_command"]
+
+_MEV = 1e-3
+
+
+def limit_command(  # noqa: PLR0917 - the options of the command
+    searches: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SEARCH...",
+            help="Names (see `na64reco searches`), YAML files or counting.json; several are taken "
+            "together.",
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="Name of a model, or a YAML file.")],
+    masses: Annotated[
+        str, typer.Option(help="MeV: 1,10,100 or LOW:HIGH:NUMBER (logarithmic).")
+    ] = "1:1000:31",
+    production: Annotated[
+        Literal["all", "strahlung", "resonant"], typer.Option(help="Ways of production to count.")
+    ] = "all",
+    exposure: Annotated[
+        float | None,
+        typer.Option(help="Beam particles, instead of the search's: a projection."),
+    ] = None,
+    cl: Annotated[float, typer.Option(help="Confidence level.")] = 0.9,
+    method: Annotated[
+        Literal[
+            "profile",
+            "cls",
+            "bayes",
+            "feldman-cousins",
+            "profile-asymptotic",
+            "cls-asymptotic",
+        ],
+        typer.Option(help="How the number of events is limited; see docs/limits.md."),
+    ] = "cls",
+    alpha_d: Annotated[
+        float | None, typer.Option(help="alpha_D of the dark sector; default: the model's.")
+    ] = None,
+    mass_ratio: Annotated[
+        float | None, typer.Option(help="Mass of chi over that of the mediator.")
+    ] = None,
+    kind: Annotated[
+        Literal["scalar", "pseudo-dirac", "majorana"] | None, typer.Option(help="What chi is.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the points to a CSV file.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw coupling against mass: PNG, PDF or SVG.")
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the likelihood at the first mass as pyhf JSON; mu = 1 is the limit."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Pure JSON on standard output.")] = False,
+) -> None:
+    """Upper limits on the coupling of a model, from one search or several together.
+
+    [bold]Examples[/bold]
+
+    na64reco limit na64e-2018 --model dark-photon --production strahlung --masses 1,10,100
+
+    na64reco limit na64e-2024 na64mu-2024 --model lmutau-dark --alpha-d 0.02 --json
+    """
+    from na64reco.darksector.generic import load_model
+    from na64reco.errors import OutputExistsError
+    from na64reco.inference.limits import LimitSetter
+    from na64reco.inference.search import load_search
+
+    wanted = parse_masses(masses)
+    for path in (csv, figure, workspace):
+        if path is not None and path.exists() and not overwrite:
+            msg = f"{path} is there already; choose another name or give --overwrite."
+            raise OutputExistsError(msg)
+    boson = load_model(model, kind=kind, alpha=alpha_d, mass_ratio=mass_ratio)
+    setter = LimitSetter(
+        tuple(load_search(name) for name in searches),
+        exposure=exposure,
+        cl=cl,
+        method=method,
+        production=production,
+    )
+    found = setter.limits(boson, [mass * _MEV for mass in wanted])
+    points = [_point(setter, found, i, mass) for i, mass in enumerate(wanted)]
+    if csv is not None:
+        _write_csv(csv, points)
+        say(f"{csv}: {len(points)} masses")
+    if figure is not None:
+        from na64reco.report.limits import draw_limits
+
+        draw_limits(figure, boson, {_title(setter): found})
+        say(f"{figure}: written")
+    if workspace is not None:
+        _write_workspace(workspace, setter, found)
+        say(f"{workspace}: likelihood at {wanted[0]:g} MeV")
+    if as_json:
+        print_json(_content(setter, boson, points))
+        return
+    show(_table(setter, boson, points))
+
+
+def _title(setter: LimitSetter) -> str:
+    return " + ".join(search.name for search in setter.searches)
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no infinity: null is "nothing is excluded"."""
+    return float(value) if value < float("inf") else None
+
+
+def _point(setter: LimitSetter, found: CouplingLimits, i: int, mass: float) -> dict[str, Any]:
+    return {
+        "mass_MeV": mass,
+        "coupling": _finite(found.coupling[i]),
+        "expected": _finite(found.bands[2, i]),
+        "bands": [_finite(value) for value in found.bands[:, i]],
+        "upper_edge": _finite(found.upper[i]),
+        "events": _finite(found.events[i]),
+        "signal": {
+            name: float(value)
+            for name, value in zip(setter.channels, found.signal[:, i], strict=True)
+        },
+        "threshold_error": {
+            name: float(value)
+            for name, value in zip(setter.channels, found.threshold_error[:, i], strict=True)
+        },
+        "iterations": int(found.iterations[i]),
+        "iterated": _finite(found.iterated[i]),
+    }
+
+
+def _content(
+    setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]]
+) -> dict[str, Any]:
+    dark = model.dark
+    return {
+        "search": _title(setter),
+        "model": model.name,
+        "strength": model.strength,
+        "dark": None
+        if dark is None
+        else {"kind": dark.kind, "alpha_D": dark.alpha, "mass_ratio": dark.mass_ratio},
+        "production": setter.production,
+        "method": setter.method,
+        "cl": setter.cl,
+        "exposure": setter.exposure,
+        "projection": setter.projection,
+        "points": points,
+    }
+
+
+def _write_csv(path: Path, points: list[dict[str, Any]]) -> None:
+    import csv
+
+    keys = ("mass_MeV", "coupling", "upper_edge", "events", "iterations")
+    names = ("minus_2_sigma", "minus_1_sigma", "median", "plus_1_sigma", "plus_2_sigma")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow((*keys, *names))
+        for point in points:
+            writer.writerow((*(point[key] for key in keys), *point["bands"]))
+
+
+def _write_workspace(path: Path, setter: LimitSetter, found: CouplingLimits) -> None:
+    import json
+
+    from na64reco.inference.counting_model import workspace
+
+    model = setter.counting_model(found.signal[:, 0], found.threshold_error[:, 0])
+    path.write_text(json.dumps(workspace(model), indent=2) + "\n", encoding="utf-8")
+
+
+def _table(setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    kind = "expected limit (projection)" if setter.projection else "upper limit"
+    table = Table(title=f"{model.name}: {setter.cl:.0%} {kind}, {_title(setter)}, {setter.method}")
+    for name in ("mass / MeV", model.strength, "expected", "1 sigma", "upper edge", "events"):
+        table.add_column(name, justify="right")
+    for point in points:
+        low, high = point["bands"][1], point["bands"][3]
+        table.add_row(
+            f"{point['mass_MeV']:.4g}",
+            _number(point["coupling"]),
+            _number(point["expected"]),
+            f"{_number(low)} - {_number(high)}",
+            _number(point["upper_edge"]),
+            _number(point["events"]),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
