@@ -15,6 +15,7 @@ from na64reco.inference.counting import Counting, Number, SignalCurve, backgroun
 from na64reco.inference.efficiency_results import EFFICIENCY, load_efficiency
 from na64reco.inference.exposure_results import EXPOSURE, load_exposure
 from na64reco.inference.selected import Events, read_folder
+from na64reco.inference.shapes import NOMINAL
 from na64reco.inference.signal_shape import sampled_signal, strahlung_signal, turn_on
 from na64reco.processors.record import digest_of
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from na64reco.inference.selected import Folder, PeriodData
 
 __all__ = ["Control", "Options", "PeriodEstimate", "Simulated", "estimate"]
+
+POOR = 0.05
+"""p-value below which a fit is remarked on."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,13 @@ def _estimate(members: Sequence[tuple[Folder, PeriodData]], options: Options) ->
         components.append(_simulated(name, events, box, sample, exposure.value))
     for name, control in options.controls.items():
         components.append(bg.from_control(name, control.count, control.transfer, control.error))
+    goodness = a.goodness.get(NOMINAL)
+    if goodness is not None and min(goodness.ks_p, goodness.ad_p) < POOR:
+        notes.append(
+            f"the {NOMINAL} describes sideband A poorly (p-values: KS {goodness.ks_p:.2g}, AD "
+            f"{goodness.ad_p:.2g}); see whether its fit should end earlier, below the trigger's "
+            "threshold (--top)"
+        )
     signal = (
         strahlung_signal(options.mass, beam=period.beam)
         if options.signal is None

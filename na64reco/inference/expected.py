@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import numpy as np
-from scipy.special import gammaincc, gammainccinv, gammaln, ndtri, xlog1py, xlogy
+from scipy.special import gammaincc, gammainccinv, gammaln, ndtr, ndtri, xlog1py, xlogy
 
 from na64reco.errors import InferenceError, did_you_mean
 
@@ -40,6 +40,9 @@ __all__ = [
 
 Method = Literal["mean", "median", "asimov"]
 METHODS: Final = get_args(Method)
+
+_MOST = 300
+"""Counts that are summed over one by one."""
 
 
 def count_probability(counts: int, background: float, error: float) -> Array:
@@ -107,12 +110,20 @@ def expected_limit(
     if method == "asimov":
         return _asimov(background, error, cl)
     counts = 12 + int(background + 8 * np.sqrt(background + error**2))
-    counts = min(counts, 400)
+    if counts > _MOST:
+        return _of_many(background, error, cl, method)
     probability = count_probability(counts, background, error)
     limits = limit_on_count(counts, background, error, cl=cl)
     if method == "median":
         return float(limits[int(np.searchsorted(np.cumsum(probability), 0.5))])
     return float(limits @ probability / probability.sum())
+
+
+def _of_many(background: float, error: float, cl: float, method: Method) -> float:
+    """The same for counts that are as good as normal."""
+    z = ndtri((np.arange(2000) + 0.5) / 2000) if method == "mean" else np.zeros(1)
+    limits = z + ndtri(1 - (1 - cl) * ndtr(z))
+    return float(limits.mean() * np.sqrt(background + error**2))
 
 
 def _asimov(background: float, error: float, cl: float) -> float:

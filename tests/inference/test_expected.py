@@ -57,6 +57,15 @@ def test_asimov_limit_of_a_known_background():
     assert big == pytest.approx(1.2815515655 * np.sqrt(1e4 + 200.0**2), rel=0.01)
 
 
+def test_many_events_join_few():
+    """The normal approximation takes over where the sum ends: no step but that of its accuracy."""
+    for method in ("mean", "median"):
+        summed = expected_limit(170.0, 10.0, method=method)
+        normal = expected_limit(190.0, 10.0, method=method)
+        assert normal / summed == pytest.approx(np.sqrt(290 / 270), rel=0.03)
+    assert np.isfinite(expected_limit(1e6, 1e3))
+
+
 def test_a_median_is_a_step():
     assert expected_limit(0.69, 0.0, method="median") == pytest.approx(2.302585, abs=1e-6)
     assert expected_limit(0.70, 0.0, method="median") > 3
