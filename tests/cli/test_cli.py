@@ -41,7 +41,11 @@ def test_help_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "name", ["simulate", "inspect", "catalogue", "run", "freeze", "setups", "selections"]
+    "name",
+    [
+        *("simulate", "inspect", "catalogue", "run", "freeze", "setups", "selections"),
+        *("efficiency", "exposure", "compare"),
+    ],
 )
 def test_every_command_has_an_example(command, name):
     done = command(name, "--help")
