@@ -187,7 +187,7 @@ def published(axes: Axes) -> None:
 
 def energies(axes: Axes) -> None:
     """Missing energy per beam particle."""
-    edges = np.linspace(30, 100, 141)
+    edges = np.linspace(30, 100, 71)
     for particle, style in (("electron", "-"), ("positron", "--")):
         yields = DumpYield(load_dump(shashlik(), 100.0, particle), Acceptance(30.0))
         for mass, colour in ((0.01, "tab:blue"), (0.25, "tab:red")):

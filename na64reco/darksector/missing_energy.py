@@ -30,6 +30,9 @@ __all__ = ["MissingEnergy", "annihilation_by_energy", "missing_energy"]
 _PEAK: Final = graded(1e-4, 0.5, 12)
 """Around the resonance, relative: electrons in atoms smear it by half a percent and more."""
 
+_WITHIN: Final = np.array([-0.375, -0.125, 0.125, 0.375])
+"""Of a bin's width."""
+
 
 @dataclass(frozen=True)
 class MissingEnergy:
@@ -70,8 +73,9 @@ def missing_energy(
         raise ModelError(msg)
     dump = yields.dump
     made = yields.radiated(np.array([mass]))[0].sum(axis=(0, 1))
-    energies = dump.centres
-    above = yields.fractions_above(edges / energies[:, None], mass, energies)
+    # Leptons throughout their bins, so that these do not show.
+    energies = dump.centres[:, None] + np.diff(dump.edges)[:, None] * _WITHIN
+    above = yields.fractions_above(edges / energies[..., None], mass, energies).mean(axis=1)
     strength = model.epsilon2(
         mass**2, coupling, mass, lepton="muon" if dump.lepton == "muon" else "electron"
     )

@@ -12,7 +12,7 @@ from na64reco.darksector.acceptance import Acceptance
 from na64reco.darksector.dump import load_dump, shashlik
 from na64reco.darksector.generation import Generator
 from na64reco.darksector.missing_energy import missing_energy
-from na64reco.darksector.models import BMinusL, DarkPhoton, DarkSector, LMuLTau
+from na64reco.darksector.models import DarkPhoton, DarkSector, LMuLTau
 from na64reco.darksector.strahlung import angular_spectrum
 from na64reco.darksector.yields import DumpYield
 from na64reco.errors import ModelError
@@ -37,7 +37,6 @@ def generator(model=INVISIBLE, mass=0.01, *, beam="electron", energy=100.0, abov
         (INVISIBLE, 1e-3, "electron"),
         (INVISIBLE, 0.25, "electron"),
         (LMuLTau(DarkSector(alpha=0.1)), 0.3, "positron"),
-        (BMinusL(), 0.1, "electron"),
     ],
 )
 def test_energies_follow_the_yields_spectrum(rng, model, mass, beam):

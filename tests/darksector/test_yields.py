@@ -120,9 +120,9 @@ def test_a_narrow_resonance_is_its_area(alpha):
 
 
 @pytest.mark.parametrize(
-    ("model", "mass"), [(LMuLTau(DarkSector(alpha=0.1)), 0.25), (INVISIBLE, 0.31)]
+    ("particle", "model", "mass"),
+    [("electron", LMuLTau(DarkSector(alpha=0.1)), 0.25), ("positron", INVISIBLE, 0.31)],
 )
-@pytest.mark.parametrize("particle", ["electron", "positron"])
 def test_integrated_the_other_way_round(particle, model, mass):
     yields = DumpYield(load_dump(shashlik(), 100.0, particle), Acceptance(50.0))
     direct = yields(model, mass, 1e-3)
