@@ -19,8 +19,8 @@ The file holds one object per dataset of the output folder::
 
 ``M`` is a `Measurement`: value, low, high, statistical, systematic. ``KAPPA`` has passed and total
 (integers, or sums of weights), ``raw`` (M; passed / total) and ``kappa`` (M; of electrons:
-corrected for contamination). Fields of the others: `PileUp`, `TurnOn`, `SignalEfficiency`. What could not be
-measured is null; a reason stands in ``notes`` of the dataset.
+corrected for contamination). Fields of the others: `PileUp`, `TurnOn`, `SignalEfficiency`. What
+could not be measured is null; a reason stands in ``notes`` of the dataset.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class PileUp:
     """What stands for the intensity: ``scaler`` (particles a spill) or ``out of time`` (mean
     number of further electrons in the readout window)."""
     model: str
-    """``exponential`` or ``linear``: the one of smaller chi2."""
+    """``exponential``, or ``linear`` where that fits clearly better."""
     zero: Measurement
     """kappa without pile-up."""
     slope: Measurement

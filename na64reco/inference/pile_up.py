@@ -5,10 +5,10 @@ An event is lost if another particle comes within a time tau of it. Particles ar
     kappa(r) = kappa(0) exp(-r tau)
 
 with the rate r; the linear model kappa(0) + b r is its beginning and shows how much the choice
-matters. Both are fitted by binomial maximum likelihood (Fisher scoring). The rate is known by the
-scaler of beam coincidences in a spill, or, without one, by the share f of events with a further
-electron in the readout window, mu = -ln(1 - f) (Poisson), run by run: within a run its noise is
-that of kappa itself.
+matters. It is taken only where it fits clearly better. Both are fitted by binomial maximum
+likelihood (Fisher scoring). The rate is known by the scaler of beam coincidences in a spill, or,
+without one, by the share f of events with a further electron in the readout window,
+mu = -ln(1 - f) (Poisson), run by run: within a run its noise is that of kappa itself.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ __all__ = ["Points", "fit_pile_up", "intensities", "points"]
 _FEWEST = 50
 """Events in a point."""
 _POINTS = 20
+_CLEARLY = 4.0
+"""By how much the line's chi2 must be smaller for it to be taken: two standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ def fit_pile_up(points: Points, *, intensity: float | None = None) -> PileUp | N
     e_error = e_at * float(np.sqrt(max(np.array([1, -u]) @ e_cov @ np.array([1, -u]), 0)))
     l_at = float(c + b * at)
     l_error = float(np.sqrt(max(np.array([1, u]) @ l_cov @ np.array([1, u]), 0)))
-    first = e_chi2 <= l_chi2
+    first = e_chi2 <= l_chi2 + _CLEARLY
     difference = abs(e_at - l_at)
     extrapolated = Measurement.symmetric(
         e_at if first else l_at, e_error if first else l_error, difference
@@ -168,7 +170,7 @@ def fit_pile_up(points: Points, *, intensity: float | None = None) -> PileUp | N
         model="exponential" if first else "linear",
         zero=zero,
         slope=slope,
-        chi2=min(e_chi2, l_chi2),
+        chi2=e_chi2 if first else l_chi2,
         ndf=len(x) - 2,
         intensity=intensity,
         extrapolated=None if intensity is None else extrapolated,

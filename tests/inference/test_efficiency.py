@@ -190,8 +190,8 @@ def test_extrapolation_to_the_intensity_of_physics_runs(selection):
         if found.model == "exponential":
             at = found.extrapolated
             pulls.append((at.value - kappa_at(6e6)) / at.statistical)
-    assert len(pulls) > 20
-    assert abs(np.mean(pulls)) < 0.5
+    assert len(pulls) > 50
+    assert abs(np.mean(pulls)) < 0.4
     assert 0.7 < np.std(pulls) < 1.3
     assert np.mean(taus) == pytest.approx(TAU, rel=0.06)
 
