@@ -190,7 +190,7 @@ def test_flat_below_a_tenth_of_an_mev(electrons):
     """arXiv:2404.06982: the limit on g does not depend on the mass below 0.1 MeV."""
     yields = DumpYield(electrons, Acceptance(47.0))
     events = yields(LMuLTau(), np.array([1e-6, 1e-5, 1e-4]), 1e-4).total
-    np.testing.assert_allclose(np.sqrt(events / events[0]), 1.0, rtol=0.04)
+    np.testing.assert_allclose(np.sqrt(events / events[0]), 1.0, rtol=0.03)
 
 
 def test_sixty_masses_take_less_than_two_seconds(electrons):
