@@ -100,21 +100,21 @@ def _sideband(ax: Axes, found: Sideband, *, hidden: bool) -> None:
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
         zorder=5,
     )
-    lowest, highest = 0.05 * typical, 3 * max(float(counts.max(initial=0.0)), typical)
-    if found.fit.events:
+    lowest, highest = 0.05 * typical, 6 * max(float(counts.max(initial=0.0)), typical)
+    # Where only a limit is known there is no shape to show.
+    if not found.nominal.limit_only:
         centre, error = _density(found, NOMINAL, x)
-        if not found.nominal.limit_only:
-            band = np.exp(error)
-            ax.fill_between(
-                x,
-                width * centre / band,
-                width * centre * band,
-                color=_BLUE,
-                alpha=0.25,
-                lw=0,
-                label="68 %, statistical",
-            )
-            lowest = min(lowest, max(0.3 * width * float(centre.min()), 1e-4 * typical))
+        band = np.exp(error)
+        ax.fill_between(
+            x,
+            width * centre / band,
+            width * centre * band,
+            color=_BLUE,
+            alpha=0.25,
+            lw=0,
+            label="68 %, statistical",
+        )
+        lowest = min(lowest, max(0.3 * width * float(centre.min()), 1e-4 * typical))
         ax.plot(x, width * centre, color=_BLUE, lw=1.8, label=NOMINAL, zorder=3)
         others = [n for n, w in found.shape_weights.items() if w > 0 and n != NOMINAL]
         for colour, name in zip(_OTHERS, others, strict=False):
@@ -210,6 +210,8 @@ def _scans(period: PeriodEstimate) -> Figure:
 
 
 def _scan(ax: Axes, scan: Scan, choice: BoxChoice, now: float) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     x = scan.thresholds
     ax.plot(
         x,
@@ -231,5 +233,8 @@ def _scan(ax: Axes, scan: Scan, choice: BoxChoice, now: float) -> None:
     right.set_yscale("log")
     smallest = max(float(scan.background.min()), 1e-6)
     right.set_ylim(0.2 * smallest, 3 * max(float((scan.background + scan.error).max()), smallest))
+    right.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
     right.set_ylabel("background in the box, events", color=_ORANGE)
     right.tick_params(axis="y", colors=_ORANGE, which="both")
