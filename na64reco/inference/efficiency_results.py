@@ -126,6 +126,9 @@ class SignalEfficiency:
     up_by_energy: tuple[Measurement | None, ...]
     down: tuple[Measurement | None, ...]
     """None where there is no event."""
+    box: tuple[Measurement | None, ...]
+    """Of events that pass all cuts but the physics trigger, the share that fires it and falls in
+    the box: what is to be multiplied by kappa, which holds all the other cuts."""
     turn_on: TurnOn | None
     """Of ``down``: its half height is where E_ECAL meets the box's limit."""
     expected_threshold: float
@@ -271,6 +274,7 @@ def _signal(content: Mapping[str, Any] | None) -> SignalEfficiency | None:
         up=_M(content["up"]),
         up_by_energy=tuple(_maybe(c) for c in content["up_by_energy"]),
         down=tuple(_maybe(c) for c in content["down"]),
+        box=tuple(_maybe(c) for c in content["box"]),
         turn_on=_turn_on(content["turn_on"]),
         expected_threshold=content["expected_threshold"],
         expected_width=content["expected_width"],

@@ -304,7 +304,7 @@ def _curve(members: Sequence[tuple[Folder, PeriodData]], period: PeriodData) -> 
             edges = np.array(dataset.signal.edges)
             points = [
                 (float(e), m.value, m.error)
-                for e, m in zip(0.5 * (edges[1:] + edges[:-1]), dataset.signal.down, strict=True)
+                for e, m in zip(0.5 * (edges[1:] + edges[:-1]), dataset.signal.box, strict=True)
                 if m is not None
             ]
             if len(points) > 1:

@@ -6,8 +6,9 @@ energy passes E_beam - E_thr, as sharply as the ECAL resolves the energy that is
 
     sigma^2 = E_thr^2 (a^2 / E_thr + c^2) + (dp E_beam)^2.
 
-A sample that was simulated with a trigger holds triggered events alone, and the efficiencies are
-of those.
+kappa of calibration runs holds the cuts on ECAL, VETO and HCAL already; what it lacks is ``box``,
+of events that pass all cuts but the trigger. A sample that was simulated with a trigger holds
+triggered events alone, and the efficiencies are of those.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def signal_efficiency(counted: Counted, counts: Counts) -> SignalEfficiency | No
         up=_total(curve, "up", "entered"),
         up_by_energy=tuple(up),
         down=tuple(down),
+        box=tuple(_ratio(curve, "box", "offline", i) for i in range(bins)),
         turn_on=fit_turn_on(
             "mc.missing_energy", edges, passed, total, start=threshold, width=width
         ),

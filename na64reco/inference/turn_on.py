@@ -27,6 +27,8 @@ __all__ = ["fit_turn_on"]
 
 _LEAST = 20
 """Events needed on either side of the threshold."""
+_LOWEST = 0.1
+"""Below this efficiency beyond the threshold there is nothing to fit."""
 
 
 def fit_turn_on(
@@ -64,6 +66,8 @@ def fit_turn_on(
     if n < _LEAST:
         return None
     plateau = efficiency(round(k), round(n))
+    if plateau.value < _LOWEST:
+        return None
     use = total > 0
     x, passed, total = centres[use], passed[use], total[use]
     halves = np.diff(edges)[use] / 2

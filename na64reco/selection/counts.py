@@ -343,9 +343,15 @@ def _curves(outcome: Outcome, values: Values) -> dict[str, Curve]:
     found: dict[str, Curve] = {}
     columns = values.given
     if {"trigger.beam", "trigger.physics", "ecal.energy", "prs.energy"} <= columns:
-        beam = np.asarray(values["trigger.beam"]) & outcome.visible
-        if "quality.good" in columns:
-            beam = beam & np.asarray(values["quality.good"])
+        # Well measured electrons: where the offline energy is wrong, so is the curve.
+        kept = [
+            mask
+            for mask, cut in _with_cuts(outcome)
+            if cut.variable.partition(".")[0] not in {"trigger", "prs", "hcal"}
+        ]
+        beam = np.logical_and.reduce(
+            [np.asarray(values["trigger.beam"]), outcome.visible, *kept], dtype=bool
+        )
         physics = np.asarray(values["trigger.physics"])
         for name, (variable, edges, other, low, high) in _TURN_ONS.items():
             with np.errstate(invalid="ignore"):
@@ -356,7 +362,9 @@ def _curves(outcome: Outcome, values: Values) -> dict[str, Curve]:
         down = np.array([is_downstream(cut) for cut in outcome.selection.cuts])
         up_mask = outcome.passed[~down].all(axis=0) & outcome.visible
         all_mask = outcome.cumulative[-1]
-        masks = {"entered": outcome.visible, "up": up_mask, "all": all_mask}
+        offline = np.array([c.variable != "trigger.physics" for c in outcome.selection.cuts])
+        offline_mask = outcome.passed[offline].all(axis=0) & outcome.visible
+        masks = {"entered": outcome.visible, "up": up_mask, "offline": offline_mask}
         if outcome.selection.blind is not None:
             masks["box"] = all_mask & outcome.boxes[outcome.selection.blind]
         use = np.asarray(values["mc.missing_energy"]) > 0

@@ -262,6 +262,9 @@ def test_signal_against_missing_energy(selection, weighted):
     found = measure(selection, columns, simulated=True).signal
     assert found.up.value == pytest.approx(TRACK * SRD, abs=4 * found.up.statistical)
     assert found.down[2] is None
+    # kappa holds all cuts: behind them only the box is left, at full height.
+    assert found.box[80].value == 1.0
+    assert found.box[53].value == pytest.approx(0.57, abs=4 * found.box[53].statistical)
     for i in (20, 50, 54, 60, 90):
         # Mean over the bin of the Gaussian tail below the box's limit.
         left = 100 - np.linspace(i, i + 1, 50)
