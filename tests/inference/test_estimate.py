@@ -199,3 +199,59 @@ def test_the_choice_is_frozen_with_the_box(output, command, tmp_path):
     (tmp_path / "background.json").write_text(json.dumps(record))
     with pytest.raises(InferenceError, match="events above 45 GeV were visible"):
         choice_for(selection, tmp_path)
+
+
+def test_efficiency_and_exposure_of_the_folders(tmp_path):
+    """As `na64reco efficiency` and `exposure` write them: folders are added, kappa averaged."""
+    from na64reco.inference.efficiency_results import (
+        DatasetEfficiency,
+        EfficiencyFile,
+        Kappa,
+        SignalEfficiency,
+    )
+    from na64reco.inference.exposure_results import DatasetExposure, ExposureFile, PeriodExposure
+    from na64reco.inference.measurement import Measurement
+
+    def number(value, error=0.0, systematic=0.0):
+        return Measurement.symmetric(value, error, systematic)
+
+    folders = []
+    for seed, (electrons, kappa) in enumerate([(3e11, 0.5), (4e11, 0.4)]):
+        out = write_output(tmp_path / f"{seed}", {"events": made(seed, punch=20)})
+        folders.append(out)
+        total = PeriodExposure(number(electrons, 3e9, 1e10), number(electrons, 3e9, 1e10))
+        exposure = DatasetExposure(
+            "events", total.particles, total.electrons, number(0.01), {"2022": total}, {}, None
+        )
+        content = ExposureFile("s", "2022-electron", {"events": exposure}).to_json()
+        (out / "exposure.json").write_text(json.dumps(content))
+        found = Kappa(50, 100, number(kappa, 0.01), number(kappa, 0.01, 0.02))
+        box = (None, number(0.2, 0.05), number(0.9, 0.01))
+        signal = SignalEfficiency(
+            edges=(0.0, 40.0, 60.0, 100.0),
+            up=number(0.8),
+            up_by_energy=(None,) * 3,
+            down=(None,) * 3,
+            box=box,
+            turn_on=None,
+            expected_threshold=53.0,
+            expected_width=3.0,
+        )
+        none = (found, {"2022": found}, {}, (), number(0.01), 0.0, None, {}, {})
+        datasets = {
+            "calibration": DatasetEfficiency("calibration", False, *none, None),
+            "signal": DatasetEfficiency(
+                "signal", True, None, {}, {}, (), number(0.0), 0.0, None, {}, {}, signal
+            ),
+        }
+        content = EfficiencyFile("s", "2022-electron", 100.0, datasets).to_json()
+        (out / "efficiency.json").write_text(json.dumps(content))
+    (counting,) = [p.counting for p in estimate(folders, Options(toys=100))]
+    assert counting.missing() == ()
+    assert counting.exposure.value == 7e11
+    assert counting.exposure.statistical == pytest.approx(3e9 * np.sqrt(2))
+    assert counting.exposure.systematic == 2e10
+    assert counting.kappa.value == pytest.approx(0.45)
+    assert counting.kappa.systematic == pytest.approx(0.02)
+    assert counting.signal_efficiency.missing_energy == (50.0, 80.0)
+    assert counting.signal_efficiency.efficiency == (0.2, 0.9)
