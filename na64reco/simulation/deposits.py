@@ -139,7 +139,14 @@ def calorimeter_energies(
         x, y = frame.local(part(showering))
         visible = energy[showering] * tracks.share[showering]
         result.ecal[showering] = shower_energies(
-            rng, setup.ecal, detector, visible, x, y, factor=tracks.response[showering]
+            rng,
+            setup.ecal,
+            detector,
+            visible,
+            x,
+            y,
+            factor=tracks.response[showering],
+            photon=tracks.kind[showering] == PHOTON,
         )
     beside = rows_em[~hits]
     _into_hcal(rng, setup, part(beside), energy[beside], beside, result.hcal)

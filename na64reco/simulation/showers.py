@@ -1,32 +1,35 @@
-"""Electromagnetic showers in the ECAL: longitudinal and lateral profiles with fluctuations.
+"""Electromagnetic showers in the ECAL: cell energies with fluctuations and correlations.
 
-Longitudinally each shower is a gamma distribution (E. Longo, I. Sestili, NIM 128 (1975) 283) whose
-mean depth and variance fluctuate and are correlated, as in G. Grindhammer, S. Peters,
-hep-ex/0001020. Laterally each section has the sum of three Grindhammer-Peters profiles with radii
-and weights of its own: a narrow core in the preshower, wider ones behind; their common scale
-fluctuates from shower to shower. The numbers were adjusted to showers simulated with EGSnrc in this
-calorimeter (150 x (1.5 mm Pb + 1.5 mm Sc), 10-100 GeV; a preshower share of 5.6 +- 2.0 % at
-100 GeV, 97.0 % in 3x3 cells).
+How deep a shower is comes from :mod:`na64reco.simulation.shower_splitting`, how wide each section
+of it is and how the cells fluctuate from :mod:`na64reco.simulation.shower_lateral`; both were
+fitted to showers that EGSnrc makes in this calorimeter.
 
-The resolution is a sampling term, independent in every cell, and a constant term: one common factor
+On top of a shower's own fluctuations (7.65 % / sqrt(E)) come those of the readout: what is missing
+to the setup's sampling term, independent in every cell, and the constant term: one common factor
 per shower (gain drift, high voltage) and the light collection that varies across a cell.
 The scale is that of an electron at the centre of the beam cell.
 
-Left out: correlations between cells beyond those of the common profile, showers that begin late in
-an inclined direction (the axis is a straight line), saturation.
+Left out: angles of incidence (the axis is parallel to the calorimeter's), saturation.
 """
 
 # ruff: noqa: PLR0917 - kernels take flat arrays
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numba
 import numpy as np
-from scipy.special import gammainc
 
-from na64reco.simulation.lateral import share_out, smear
+from na64reco.simulation.shower_lateral import (
+    MODES,
+    QUANTUM,
+    TERMS,
+    cell_shares,
+    fluctuate,
+    lateral_terms,
+)
+from na64reco.simulation.shower_splitting import longitudinal_shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,52 +37,13 @@ if TYPE_CHECKING:
     from na64reco.setup.model import Calorimeter
     from na64reco.simulation.detector import Detector
 
-__all__ = ["common_factor", "longitudinal_shares", "shower_energies"]
+__all__ = ["SAMPLING", "common_factor", "shower_energies"]
 
-# Radii in mm and weights of the three components, at 100 GeV and their change per e-fold of energy.
-_RADII = np.array([[0.96, 5.2, 43.0], [1.57, 6.63, 24.6]])
-_RADII_SLOPE = np.array([[-0.04, -0.06, 1.5], [-0.05, 0.0, 0.3]])
-_WEIGHTS = np.array([[0.57, 0.35, 0.08], [0.25, 0.51, 0.24]])
-_WEIGHTS_SLOPE = np.array([[0.018, -0.026, 0.008], [0.017, -0.002, -0.015]])
+SAMPLING: Final = 0.0765
+"""sigma/E times sqrt(E / GeV) of the showers alone: EGSnrc, 10 to 100 GeV, 7.5-8.2 %."""
 
-_SCALE_SPREAD = 0.022
-"""Relative rms of the lateral scale from shower to shower at 100 GeV, falling as 1 / sqrt(E):
-so that the central cell's share fluctuates as in the EGSnrc showers (0.7 % where it is 80-90 %)."""
-
-
-def longitudinal_shares(
-    rng: np.random.Generator, energy: NDArray[np.float64], boundaries: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Share of each shower's energy between the depths ``boundaries``.
-
-    Parameters
-    ----------
-    energy
-        GeV, shape (rows,).
-    boundaries
-        Radiation lengths, ascending, shape (sections + 1,).
-
-    Returns
-    -------
-    array
-        Shape (rows, sections).
-    """
-    log = np.log(np.maximum(energy, 0.3) / 100)
-    rows = len(energy)
-    # Skewed: a shower can begin late, but not before the calorimeter.
-    late = (rng.standard_gamma(2.0, rows) - 2) / np.sqrt(2)
-    mean = 10.40 + log + 0.864 * late
-    width = 0.137 - 0.0235 * log
-    variance = np.exp(
-        3.002
-        + 0.0916 * log
-        + width * (0.7 * np.minimum(late, 3) + np.sqrt(0.51) * rng.standard_normal(rows))
-    )
-    mean = np.maximum(mean, 1.0)
-    beta = mean / variance
-    contained = gammainc((mean * beta)[:, None], beta[:, None] * boundaries)
-    shares: NDArray[np.float64] = np.diff(contained, axis=1)
-    return shares
+_REFERENCE: Final = (100.0, 0.0518)
+"""Energy (GeV) and preshower's share of the shower that gives the scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +59,12 @@ def _geometry(ecal: Calorimeter) -> _Geometry:
     per_layer = ecal.radiation_lengths / layers[-1]
     ix, iy = ecal.beam_cell or (ecal.nx // 2, ecal.ny // 2)
     containment = np.empty(len(ecal.sections))
+    radii, weights = np.empty((2, TERMS))
     for s in range(len(containment)):
+        lateral_terms(min(s, 1), *_REFERENCE, 0.0, 0.0, radii, weights)
         cells = np.zeros((ecal.nx, ecal.ny))
-        share_out(
-            1.0,
-            ecal.x_centres[ix],
-            ecal.y_centres[iy],
-            _RADII[s],
-            _WEIGHTS[s],
-            ecal.cell_x,
-            ecal.cell_y,
-            cells,
-        )
+        x, y = ecal.x_centres[ix], ecal.y_centres[iy]
+        cell_shares(x, y, (0.0, 0.0, 0.0), 1.0, radii, weights, ecal.cell_x, ecal.cell_y, cells)
         containment[s] = cells.sum()
     return _Geometry(layers * per_layer, containment)
 
@@ -118,36 +76,58 @@ def _deposit(
     shares: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
-    scale: NDArray[np.float64],
     factor: NDArray[np.float64],
     containment: NDArray[np.float64],
     nonuniformity: NDArray[np.float64],
-    constants: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    quanta: NDArray[np.float64],
     stochastic: float,
     cell_x: float,
     cell_y: float,
     cells: NDArray[np.float64],
 ) -> None:
     nx, ny = nonuniformity.shape
+    radii, weights = np.empty(TERMS), np.empty(TERMS)
+    # What the readout adds to the shower's own fluctuations.
+    readout = max(stochastic * stochastic - SAMPLING * SAMPLING, 0.0)
     for row in range(len(energy)):
-        log = np.log(max(energy[row], 1.0) / 100)
+        if energy[row] <= 0:
+            continue
         i = int(np.floor(x[row] / cell_x + nx / 2))
         j = int(np.floor(y[row] / cell_y + ny / 2))
+        inside = 0 <= i < nx and 0 <= j < ny
         light = 1.0
-        if 0 <= i < nx and 0 <= j < ny:
+        if inside:
             u = x[row] / cell_x + nx / 2 - i - 0.5
             v = y[row] / cell_y + ny / 2 - j - 0.5
             light += nonuniformity[i, j] * np.cos(2 * np.pi * u) * np.cos(2 * np.pi * v)
+        contained = shares[row].sum()
         for s in range(shares.shape[1]):
-            radii = (constants[0, s] + log * constants[1, s]) * scale[row]
-            weights = constants[2, s] + log * constants[3, s]
-            amount = energy[row] * shares[row, s] * factor[row] / containment[s]
-            one = np.zeros((nx, ny))
-            share_out(amount, x[row], y[row], radii, weights, cell_x, cell_y, one)
-            if 0 <= i < nx and 0 <= j < ny:
+            visible = energy[row] * shares[row, s]
+            if visible <= 0:
+                continue
+            part = min(s, 1)
+            # Half of a GeV and less: a poor shower is as wide as the mean one says.
+            root = np.sqrt(max(visible, 0.5))
+            shift = (
+                sizes[part, 0] / root * rng.standard_normal(),
+                sizes[part, 0] / root * rng.standard_normal(),
+                sizes[part, 2] / root * rng.standard_normal(),
+            )
+            wider = sizes[part, 1] / root * rng.standard_normal()
+            narrow = rng.standard_normal()
+            share, narrower = shares[row, 0] / contained, sizes[part, 3] / root * narrow
+            lateral_terms(part, energy[row], share, wider, narrower, radii, weights)
+            one = cells[row, s]
+            cell_shares(x[row], y[row], shift, sizes[part, 4], radii, weights, cell_x, cell_y, one)
+            # Wide showers are seen a little better.
+            seen = 1 - sizes[part, 5] * SAMPLING / root * narrow
+            one *= visible * seen * factor[row] / containment[s]
+            if inside:
                 one[i, j] *= light
-            smear(rng, stochastic, one)
-            cells[row, s] += one
+            own = SAMPLING * SAMPLING * (1 - sizes[part, 5] ** 2)
+            quantum = (quanta[part, 0], quanta[part, 1], quanta[part, 2])
+            fluctuate(rng, quantum, readout, own + readout, one)
 
 
 def common_factor(
@@ -160,7 +140,8 @@ def common_factor(
     # Light collection is a part of the constant term: cos * cos has the rms 1/2.
     light = 0.5 * np.sqrt(np.mean(detector.ecal_nonuniformity**2))
     common = np.sqrt(max(ecal.constant**2 - light**2, 0.0))
-    return np.maximum(0.0, 1 + common * rng.standard_normal(rows))
+    factor: NDArray[np.float64] = np.maximum(0.0, 1 + common * rng.standard_normal(rows))
+    return factor
 
 
 def shower_energies(
@@ -172,6 +153,7 @@ def shower_energies(
     y: NDArray[np.float64],
     *,
     factor: NDArray[np.float64] | None = None,
+    photon: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Visible energies of electrons and photons that enter the ECAL.
 
@@ -183,6 +165,8 @@ def shower_energies(
         Impact point in the ECAL's own frame, mm, shape (rows,).
     factor
         What `common_factor` gave for these showers; drawn here where it is None or NaN.
+    photon
+        Which rows are photons, shape (rows,); all are electrons if not given.
 
     Returns
     -------
@@ -192,23 +176,20 @@ def shower_energies(
     rows = len(energy)
     geometry = _geometry(ecal)
     cells = np.zeros((rows, *ecal.shape))
-    shares = longitudinal_shares(rng, energy, geometry.depths)
+    shares = longitudinal_shares(rng, energy, geometry.depths, photon=photon)
     drawn = common_factor(rng, ecal, detector, rows)
     factor = drawn if factor is None else np.where(np.isnan(factor), drawn, factor)
-    scale = np.exp(
-        _SCALE_SPREAD * np.sqrt(100 / np.maximum(energy, 1.0)) * rng.standard_normal(rows)
-    )
     _deposit(
         rng,
         energy,
         shares,
         x,
         y,
-        scale,
         factor,
         geometry.containment,
         detector.ecal_nonuniformity,
-        np.stack((_RADII, _RADII_SLOPE, _WEIGHTS, _WEIGHTS_SLOPE)),
+        MODES,
+        QUANTUM,
         ecal.stochastic,
         ecal.cell_x,
         ecal.cell_y,
