@@ -34,7 +34,7 @@ def background_record(found: Sequence[PeriodEstimate], folders: Sequence[Path]) 
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "folders": [str(f) for f in folders],
         "selection": found[0].selection,
-        "periods": {p.data.name: _period(p) for p in found},
+        "periods": {p.label: _period(p) for p in found},
     }
     result: dict[str, Any] = _known(content)
     return result

@@ -82,6 +82,8 @@ class Options:
 class PeriodEstimate:
     """Everything about one period."""
 
+    label: str
+    """The period's name; with the setup's in front where two setups have periods of one name."""
     data: PeriodData
     selection: str
     upstream: bg.Sideband
@@ -116,7 +118,11 @@ def estimate(folders: Sequence[Path], options: Options) -> tuple[PeriodEstimate,
             f"({', '.join(names)}). To treat one of them as data, name it: --data NAME."
         )
         raise InferenceError(msg)
-    return tuple(_estimate(members, options) for members in groups.values())
+    names = [name for _, name in groups]
+    return tuple(
+        _estimate(members, options, label=name if names.count(name) == 1 else f"{setup}-{name}")
+        for (setup, name), members in groups.items()
+    )
 
 
 def _check_names(read: Sequence[Folder], options: Options) -> None:
@@ -150,7 +156,9 @@ def _merge(members: Sequence[tuple[Folder, PeriodData]]) -> PeriodData:
     )
 
 
-def _estimate(members: Sequence[tuple[Folder, PeriodData]], options: Options) -> PeriodEstimate:
+def _estimate(
+    members: Sequence[tuple[Folder, PeriodData]], options: Options, *, label: str
+) -> PeriodEstimate:
     period = _merge(members)
     folder = members[0][0]
     rng = np.random.default_rng(options.seed)
@@ -202,7 +210,7 @@ def _estimate(members: Sequence[tuple[Folder, PeriodData]], options: Options) ->
     )
     frozen = folder.unblinded
     counting = Counting(
-        period=period.name,
+        period=label,
         setup=period.setup,
         selection=folder.selection.name,
         selection_sha256=digest_of(folder.selection.model_dump(mode="json", by_alias=True)),
@@ -223,6 +231,7 @@ def _estimate(members: Sequence[tuple[Folder, PeriodData]], options: Options) ->
         notes=tuple(notes),
     )
     return PeriodEstimate(
+        label,
         period,
         folder.selection.name,
         a,

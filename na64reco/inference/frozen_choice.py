@@ -37,13 +37,15 @@ def choice_for(selection: Selection, path: Path | str) -> dict[str, Any]:
     content = read_background(path)
     periods = {}
     for name, threshold in _thresholds(selection).items():
-        if name not in content["periods"]:
+        # As named where several setups have periods of one name.
+        key = name if name in content["periods"] else f"{selection.setup}-{name}"
+        if key not in content["periods"]:
             msg = (
                 f"{path} says nothing of the period {name!r} of {selection.name!r}. "
                 f"{did_you_mean(name, content['periods'])}"
             )
             raise InferenceError(msg)
-        found = content["periods"][name]["choice"]
+        found = content["periods"][key]["choice"]
         low, high = found["plateau_GeV"]
         if threshold > found["blinded_below_GeV"] + 1e-6:
             msg = (

@@ -29,7 +29,7 @@ def draw_background(found: Sequence[PeriodEstimate]) -> dict[str, Figure]:
     """Per period one picture of the sidebands and one of the scans; names as of files."""
     pictures: dict[str, Figure] = {}
     for period in found:
-        suffix = f"_{period.data.name}" if len(found) > 1 else ""
+        suffix = f"_{period.label}" if len(found) > 1 else ""
         pictures[f"background{suffix}"] = _sidebands(period)
         pictures[f"box{suffix}"] = _scans(period)
     return pictures
@@ -61,7 +61,7 @@ def _sidebands(period: PeriodEstimate) -> Figure:
         _sideband(ax, found, hidden=hidden)
         ax.set_xlabel(label)
         ax.set_title(title, fontsize=10, loc="left")
-    figure.suptitle(f"{period.selection}, period {period.data.name}", fontsize=11)
+    figure.suptitle(f"{period.selection}, period {period.label}", fontsize=11)
     return figure
 
 
@@ -205,7 +205,7 @@ def _scans(period: PeriodEstimate) -> Figure:
         ax.legend(
             fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False
         )
-    figure.suptitle(f"{period.selection}, period {period.data.name}", fontsize=11)
+    figure.suptitle(f"{period.selection}, period {period.label}", fontsize=11)
     return figure
 
 

@@ -16,7 +16,7 @@ def background_table(found: PeriodEstimate) -> Table:
     """Components and their sum in one period."""
     data = found.data
     table = Table(
-        title=f"{found.selection}, period {data.name}: events expected in the box "
+        title=f"{found.selection}, period {found.label}: events expected in the box "
         f"(E_ECAL < {data.box.ecal:g}, E_HCAL < {data.box.hcal:g} GeV)"
     )
     table.add_column("background")
@@ -57,7 +57,7 @@ def background_table(found: PeriodEstimate) -> Table:
 
 def closure_table(found: PeriodEstimate) -> Table:
     """Predictions of ranges outside the box against what is there."""
-    table = Table(title=f"Closure outside the box, period {found.data.name}")
+    table = Table(title=f"Closure outside the box, period {found.label}")
     table.add_column("test")
     for column in ("fitted [GeV]", "predicted [GeV]", "expected", "found", "pull"):
         table.add_column(column, justify="right")
@@ -78,7 +78,7 @@ def choice_lines(found: PeriodEstimate) -> tuple[str, ...]:
     low, high = choice.ecal.plateau
     background = choice.ecal.background[choice.ecal.best]
     return (
-        f"Best E_thr of period {found.data.name}: {choice.threshold:g} GeV (limit within 1 % of "
+        f"Best E_thr of period {found.label}: {choice.threshold:g} GeV (limit within 1 % of "
         f"the best from {low:g} to {high:g} GeV), with {background:.2g} events of background; "
         f"{choice.method} limit at {100 * choice.cl:g} % CL, signal: {choice.signal}.",
     )

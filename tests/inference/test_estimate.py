@@ -127,6 +127,22 @@ def test_folders_of_one_period_are_added(tmp_path):
     assert [p.counting.threshold.value for p in both] == [47.0, 50.0]
 
 
+def test_periods_of_one_name_keep_their_setups(tmp_path, command):
+    """Selections without periods: "all" of 2018 and "all" of 2016 are two."""
+    outs = [
+        write_output(
+            tmp_path / year,
+            {"events": made(run=run, edge=50.0, top=80.0)},
+            selection=f"electron-invisible-{year}",
+        )
+        for year, run in (("2018", 4000), ("2016", 2000))
+    ]
+    done = command("background", *outs, "-o", tmp_path, "--no-picture", "--toys", "100")
+    assert done.exit_code == 0, done.output
+    assert [c.period for c in read_counting(tmp_path)] == ["2016-electron-all", "2018-electron-all"]
+    assert set(read_background(tmp_path)["periods"]) == {"2016-electron-all", "2018-electron-all"}
+
+
 def test_simulated_backgrounds_and_controls(output, command, tmp_path):
     muons = made(4, sideband=10, punch=10, box=8)
     muons["mc.weight"] = np.full(28, 0.5)
