@@ -78,7 +78,8 @@ def target_energies(
     shower[light] = _light(rng, setup, detector, slabs, tracks, inside, light, cells)
     muons = np.flatnonzero(tracks.kind == MUON)
     _muons(rng, slabs, inside, muons, tracks.ecal_depth[muons], cells)
-    charged[muons] = 1
+    # One that ends before its time goes on as another.
+    charged[muons] = tracks.z_end[muons] > setup.ecal.z
     hadrons = np.flatnonzero((tracks.kind != MUON) & (tracks.kind != ELECTRON))
     hadrons = hadrons[tracks.kind[hadrons] != PHOTON]
     if len(hadrons):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from na64reco.calibration import load_conditions
 from na64reco.darksector.acceptance import Acceptance
 from na64reco.darksector.dump import load_dump, shashlik
 from na64reco.darksector.generic import load_model
@@ -51,3 +52,8 @@ def test_a_muon_goes_on_with_the_rest():
     ecal = batch.scalars["MC_ecal_energy"][arrived]
     # One minimum-ionising particle: 0.5 GeV [arXiv:2110.15111].
     assert np.median(ecal) == pytest.approx(0.6, abs=0.2)
+    # One particle in the VETO as well, not the beam's muon and the rest of it.
+    veto = load_conditions(setup, setup.runs[0]).veto
+    hits, scale = batch.collections["VETO"], veto.scale
+    ends = hits.columns["amplitude"] * scale[hits.columns["ix"]]
+    assert np.median(ends[ends > 0.003]) == pytest.approx(setup.veto.mip, rel=0.15)
