@@ -152,9 +152,10 @@ def spread_of(values: Array, errors: Array) -> float:
 def contamination_of(counts: Counts) -> Measurement:
     """Share of triggers that look like hadrons and muons; half of it is systematic.
 
-    Of triggers with a track of the beam's momentum, A have neither an SRD signal nor the full
-    energy. Electrons lose the one or the other independently, so B C / D of these are electrons:
-    B triggers are without SRD signal at full energy, C with it at less, and D have both.
+    Of triggers with a track of the beam's momentum and no other electron near in time, A have
+    neither an SRD signal nor the full energy. Electrons lose the one or the other independently, so
+    B C / D of these are electrons: B triggers are without SRD signal at full energy, C with it at
+    less, and D have both.
     """
     if "tags" not in counts.columns or not counts["tags_total"].sum():
         return Measurement(0.0, 0.0, 0.0, 0.0)

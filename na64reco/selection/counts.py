@@ -97,11 +97,11 @@ class Counts:
     triggers), ``prescale_known`` (beam triggers with a known prescale), ``scaler_first``,
     ``scaler_last``, ``live_first``, ``live_last``, ``entered``, ``out_of_time`` (after the
     `base_cuts`, with more than `OUT_OF_TIME`), ``tags_total`` (after the base cuts and those on the
-    track). Of shape (rows, 4): ``tags``, of the latter without SRD and with less than the full
-    energy, without SRD and with it, with SRD and less, with both. Of shape (rows, cuts):
-    ``passed``, ``alone``, ``others`` as in `Cutflow`, and ``tag_total``, ``tag_passed``: events
-    that pass all other cuts and have the full energy, and those of them that pass this one.
-    Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``,
+    track, without out-of-time energy). Of shape (rows, 4): ``tags``, of the latter without SRD and
+    with less than the full energy, without SRD and with it, with SRD and less, with both. Of shape
+    (rows, cuts): ``passed``, ``alone``, ``others`` as in `Cutflow`, and ``tag_total``,
+    ``tag_passed``: events that pass all other cuts and have the full energy, and those of them that
+    pass this one. Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``,
     ``prescaled_w`` and of squares (``..._w2``) as well.
     """
 
@@ -248,6 +248,7 @@ def count(
             found[f"entered_{name}"] = table.sum(power, outcome.visible)
             found[f"passed_{name}"] = table.sums(power, outcome.cumulative)
             found[f"others_{name}"] = table.sums(power, others)
+    late = np.zeros(len(columns["run"]), dtype=bool)
     if "ecal.energy_out" in columns:
         late = np.asarray(columns["ecal.energy_out"]) > OUT_OF_TIME
         found["out_of_time"] = table.count(base & late)
@@ -263,7 +264,8 @@ def count(
             low = outcome.selection.regions[FULL_ENERGY]["ecal.energy"][0]
             below = ~full & (np.asarray(columns["ecal.energy"]) < (low if _is_number(low) else 0.0))
             track = [m for m, c in _with_cuts(outcome) if c.variable.startswith("track.")]
-            use = np.logical_and.reduce([base, *track])
+            # Pile-up makes electrons lose SRD and ECAL energy together; it does not choose by kind.
+            use = np.logical_and.reduce([base & ~late, *track])
             found["tags"] = table.counts(use & a & b for a in (~tag, tag) for b in (below, full))
             found["tags_total"] = table.count(use)
     return Counts(names, unique[0], unique[1], found, _curves(outcome, values))
