@@ -1,7 +1,6 @@
 """Whole events: from the beam to the hits of every detector, batch by batch.
 
-The same seed, process and options give the same events, whatever the number of workers. Left out:
-VHCAL and beam momentum stations.
+The same seed, process and options give the same events, whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -128,8 +127,8 @@ def simulate(
     ValueError
         For an unknown process, trigger or model, or numbers out of range.
     SetupError
-        If the setup has detectors that the simulation lacks (VHCAL, beam momentum stations) or an
-        ECAL without a preshower, or no digitiser for waveforms, or if nothing fires the trigger.
+        If the trigger asks for a preshower that the ECAL lacks, if the setup has no digitiser for
+        waveforms, or if nothing fires the trigger.
     """
     production = Production.of(
         setup,
