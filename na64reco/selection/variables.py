@@ -209,6 +209,17 @@ def _all_calorimeters(*parts: NDArray[Any]) -> NDArray[Any]:
 
 
 @variable(
+    "calo.with_muon",
+    needs=("track_out.momentum", "ecal.energy", "vhcal.energy", "hcal.energy"),
+    unit="GeV",
+    meaning="momentum of the outgoing track and energy in ECAL, VHCAL and HCAL together",
+)
+def _calorimeters_and_muon(*parts: NDArray[Any]) -> NDArray[Any]:
+    total: NDArray[Any] = np.sum(parts, axis=0)
+    return total
+
+
+@variable(
     "hcal.smallest_module",
     needs=("hcal.module0", "hcal.module1", "hcal.module2"),
     unit="GeV",

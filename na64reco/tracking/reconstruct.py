@@ -14,6 +14,7 @@ from na64reco.tracking.finding import NO_UPSTREAM, OK, find_candidates
 from na64reco.tracking.fit import drop_wrong_hits, fit_tracks
 from na64reco.tracking.layout import calorimeter_behind, make_layout
 from na64reco.tracking.multiplexing import unfold_hits
+from na64reco.tracking.multiplicity import most_behind
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.runge_kutta import OUTSIDE, transport
 from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
@@ -134,6 +135,7 @@ def reconstruct_tracks(
             mirrored = measurements(candidates, replace(clusters, position=mirror), planes, layout)
             fits, measured = fit_with_sides(measured, mirrored, candidates.seed, planes, layout)
         drop_wrong_hits(measured, fits, planes, layout)
+        columns["track.most_behind"] = most_behind(clusters, planes, layout)
         behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
         _fill(columns, candidates, fits, behind)
         if layout.field is not None:
@@ -173,6 +175,7 @@ def _track_columns(events: int) -> dict[str, NDArray[Any]]:
         "track.hits": np.zeros(events, np.int32),
         "track.dropped": np.zeros(events, np.int32),
         "track.candidates": np.zeros(events, np.int32),
+        "track.most_behind": np.zeros(events, np.int32),
     }
     return columns | {f"track.{name}": np.full(events, np.nan, np.float32) for name in _REALS}
 
