@@ -31,8 +31,28 @@ if TYPE_CHECKING:
 __all__ = ["CountingModel", "workspace"]
 
 _POINTS = 1024
+_UNDERFLOW = 600.0
+"""exp(-mean) is no number beyond."""
 _SMALL = 1e-12
 """Events: what stands for a background of zero in pyhf, whose logarithms want more."""
+
+
+def _up_to(largest: int, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Poisson probabilities of 0 to `largest`, shape (means, largest + 1); each from the one before."""
+    if mean.max() > _UNDERFLOW:
+        return pmf(np.arange(largest + 1), mean[:, None])
+    factors = np.empty((len(mean), largest + 1))
+    factors[:, 0] = np.exp(-mean)
+    factors[:, 1:] = mean[:, None] / np.arange(1, largest + 1)
+    return np.asarray(np.cumprod(factors, axis=1))
+
+
+def _joint(tables: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Products of all columns of one with all of the next, shape (means, products)."""
+    found = tables[0]
+    for table in tables[1:]:
+        found = (found[:, :, None] * table[:, None, :]).reshape(len(found), -1)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +164,12 @@ class CountingModel:
         """
         factor, background = self._points
         mean = strength * self.signal * factor + background
-        points, channels = mean.shape
-        joint = np.ones((points, 1))
-        for channel in range(channels - 1):
-            one = pmf(np.arange(largest[channel] + 1), mean[:, channel, None])
-            joint = (joint[:, :, None] * one[:, None, :]).reshape(points, -1)
-        last = pmf(np.arange(largest[-1] + 1), mean[:, -1, None])
-        found: NDArray[np.float64] = (joint.T @ last / points).reshape(largest + 1)
+        tables = [_up_to(int(last), mean[:, i]) for i, last in enumerate(largest)]
+        # Half of the channels against the other half: the sum over points is one product.
+        half = (len(tables) + 1) // 2
+        left = _joint(tables[:half])
+        right = _joint(tables[half:]) if len(tables) > 1 else np.ones((len(mean), 1))
+        found: NDArray[np.float64] = (left.T @ right / len(mean)).reshape(largest + 1)
         return found
 
     def likelihood(self, strengths: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from scipy.special import pdtrik
 
 from na64reco.errors import InferenceError, did_you_mean
 from na64reco.inference.counting_model import CountingModel, workspace
@@ -56,18 +57,60 @@ BANDS = (-2, -1, 0, 1, 2)
 _CELLS = 2_000_000
 """More combinations of counts than this are left to the asymptotic methods."""
 _TOYS = 500
+_STRENGTHS = 101
 
 
-def _largest(
-    model: CountingModel, strength: float, at_least: NDArray[np.int64]
+def _tails(
+    model: CountingModel, strength: float, at_least: NDArray[np.int64], beyond: float = 1e-6
 ) -> NDArray[np.int64]:
-    """Counts of each channel beyond which there is nothing to speak of (1e-7)."""
+    """Counts of each channel beyond which there is nothing to speak of."""
     errors = np.sum(model.signal_modes**2, axis=1), np.sum(model.background_modes**2, axis=1)
     mean = strength * model.signal * np.exp(3 * np.sqrt(errors[0]))
     mean = mean + model.background * np.exp(3 * np.sqrt(errors[1]))
-    largest: NDArray[np.int64] = np.maximum(
-        at_least, np.ceil(mean + 6 * np.sqrt(mean) + 8).astype(np.int64)
-    )
+    return np.asarray(np.maximum(at_least, pdtrik(1 - beyond, mean).astype(np.int64) + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Box:
+    """Largest counts of each channel that can be as far from a strength as the observed ones.
+
+    One more in any channel makes them more like the signal, so that those that are farther lie in a
+    box around no count at all.
+    """
+
+    model: CountingModel
+    observed: NDArray[np.int64]
+    """Shape (observations, channels)."""
+    best: NDArray[np.float64]
+    """Strength of each observation."""
+    edges: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    """Counts in one channel alone, shape (counts, channels), and their best strength; by channel."""
+
+    @classmethod
+    def of(cls, model: CountingModel, observed: NDArray[np.int64], strength: float) -> _Box:
+        """For strengths up to this one."""
+        edges = []
+        for channel, last in enumerate(_tails(model, strength, observed.max(axis=0)).tolist()):
+            n = np.zeros((last + 2, observed.shape[1]))
+            n[:, channel] = np.arange(last + 2)
+            edges.append((n, _best_strength(model, n)))
+        best = _best_strength(model, observed.astype(np.float64))
+        return cls(model, observed, best, tuple(edges))
+
+    def __call__(self, strength: float) -> NDArray[np.int64]:
+        """Shape (channels,)."""
+        model, most = self.model, self.observed.max(axis=0)
+        found = _tails(model, strength, most)
+        farthest = float(_ratio(model, strength, self.observed, self.best).min())
+        for channel, (n, best) in enumerate(self.edges):
+            below = np.flatnonzero(_ratio(model, strength, n, best) < farthest - 1e-9)
+            if len(below):
+                found[channel] = min(found[channel], max(int(below[0]) - 1, most[channel]))
+        _check_size(found)
+        return found
+
+
+def _check_size(largest: NDArray[np.int64]) -> None:
     if np.prod(largest + 1.0) > _CELLS:
         msg = (
             f"Counts up to {largest.tolist()} in {len(largest)} channels are too many to be summed "
@@ -75,7 +118,6 @@ def _largest(
             "is right."
         )
         raise InferenceError(msg)
-    return largest
 
 
 def _best_strength(model: CountingModel, counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,9 +135,27 @@ def _best_strength(model: CountingModel, counts: NDArray[np.float64]) -> NDArray
     return low
 
 
+def _ratio(
+    model: CountingModel,
+    strength: float,
+    n: NDArray[Any],
+    best: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """q at the nominal background of counts (..., channels), shape (...)."""
+    s, b = model.signal, model.background
+
+    def log(strength: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        mean = np.asarray(strength)[..., None] * s + b
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gain = np.where(n > 0, n * np.log(mean), 0.0)
+        return np.asarray((gain - mean).sum(axis=-1))
+
+    return np.where(best > strength, 0.0, 2 * (log(best) - log(strength)))
+
+
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """All counts that may come, with what does not depend on the strength."""
+    """All counts up to some, with what does not depend on the strength."""
 
     model: CountingModel
     largest: NDArray[np.int64]
@@ -103,25 +163,23 @@ class _Counts:
     """Shape (..., channels)."""
     best: NDArray[np.float64]
     """Shape (...)."""
+    alone: NDArray[np.float64]
+    """Probability if there is only background, shape (...)."""
 
     @classmethod
-    def of(cls, model: CountingModel, strength: float, at_least: NDArray[np.int64]) -> _Counts:
-        largest = _largest(model, strength, at_least)
+    def of(cls, model: CountingModel, largest: NDArray[np.int64]) -> _Counts:
+        _check_size(largest)
         n = np.moveaxis(np.indices(tuple(largest + 1)), 0, -1).astype(np.float64)
-        return cls(model, largest, n, _best_strength(model, n))
+        return cls(model, largest, n, _best_strength(model, n), model.probabilities(0.0, largest))
+
+    def up_to(self, largest: NDArray[np.int64]) -> _Counts:
+        """Those up to fewer."""
+        part = tuple(slice(0, int(last) + 1) for last in largest)
+        return _Counts(self.model, largest, self.n[part], self.best[part], self.alone[part])
 
     def ratio(self, strength: float) -> NDArray[np.float64]:
         """q at the nominal background, shape (...)."""
-        s, b = self.model.signal, self.model.background
-
-        def log(strength: NDArray[np.float64] | float) -> NDArray[np.float64]:
-            mean = np.asarray(strength)[..., None] * s + b
-            with np.errstate(divide="ignore", invalid="ignore"):
-                gain = np.where(self.n > 0, self.n * np.log(mean), 0.0)
-            return np.asarray((gain - mean).sum(axis=-1))
-
-        q = 2 * (log(self.best) - log(strength))
-        return np.where(self.best > strength, 0.0, q)
+        return _ratio(self.model, strength, self.n, self.best)
 
 
 def _excluded(counts: _Counts, observed: NDArray[np.int64], strength: float, *, cls: bool) -> float:
@@ -130,9 +188,7 @@ def _excluded(counts: _Counts, observed: NDArray[np.int64], strength: float, *, 
     # Equal by construction, not by rounding.
     as_far = q >= q[tuple(observed)] - 1e-9
     p = float(counts.model.probabilities(strength, counts.largest)[as_far].sum())
-    if cls:
-        p /= float(counts.model.probabilities(0.0, counts.largest)[as_far].sum())
-    return p
+    return p / float(counts.alone[as_far].sum()) if cls else p
 
 
 def _crossing(
@@ -154,14 +210,16 @@ def _summed(model: CountingModel, cl: float, *, cls: bool) -> float:
     assert model.observed is not None
     observed = model.observed
     start = (3 + 2 * float(observed.sum())) / float(model.signal.sum())
-    reach = [start]
-    found = [_Counts.of(model, start, observed)]
+    box = [_Box.of(model, observed[None, :], 4 * start)]
+    found = [_Counts.of(model, box[0](start))]
 
     def p(strength: float) -> float:
-        if strength > reach[0]:
-            reach[0] = strength
-            found[0] = _Counts.of(model, strength, observed)
-        return _excluded(found[0], observed, strength, cls=cls)
+        if strength > 4 * start:
+            box[0] = _Box.of(model, observed[None, :], strength)
+        largest = box[0](strength)
+        if np.any(largest > found[0].largest):
+            found[0] = _Counts.of(model, np.maximum(largest, found[0].largest))
+        return _excluded(found[0].up_to(largest), observed, strength, cls=cls)
 
     return _crossing(p, 1 - cl, start)
 
@@ -282,20 +340,16 @@ def _limits(
     """Limits for many observed counts, shape (observations, channels), at once: one sum each."""
     top = (4 + 2 * float(observed.sum(axis=1).max())) / float(model.signal.sum())
     while True:
-        counts = _Counts.of(model, top, observed.max(axis=0))
-        place = np.ravel_multi_index(tuple(observed.T), tuple(counts.largest + 1))
-        strengths = np.linspace(0.0, top, 201)
-        log_p = np.empty((len(strengths), len(observed)))
-        alone = model.probabilities(0.0, counts.largest).ravel()
-        for i, strength in enumerate(strengths):
-            q = counts.ratio(float(strength)).ravel()
-            order = np.argsort(-q, kind="stable")
-            as_far = np.searchsorted(-q[order], -q[place] + 1e-9, side="right") - 1
-            chance = model.probabilities(float(strength), counts.largest).ravel()
-            p = np.cumsum(chance[order])[as_far]
-            if cls:
-                p = p / np.cumsum(alone[order])[as_far]
-            log_p[i] = np.log(p)
+        strengths = np.linspace(0.0, top, _STRENGTHS)
+        box = _Box.of(model, observed, top)
+        boxes = [box(strength) for strength in strengths.tolist()]
+        counts = _Counts.of(model, np.max(boxes, axis=0))
+        log_p = np.stack(
+            [
+                _log_p(counts.up_to(box), observed, float(strength), cls=cls)
+                for box, strength in zip(boxes, strengths, strict=True)
+            ]
+        )
         if log_p[-1].max() < np.log(1 - cl):
             break
         top *= 2
@@ -307,6 +361,21 @@ def _limits(
             i = above[-1]
             found[j] = np.interp(-target, -curve[i : i + 2], strengths[i : i + 2])
     return found
+
+
+def _log_p(
+    counts: _Counts, observed: NDArray[np.int64], strength: float, *, cls: bool
+) -> NDArray[np.float64]:
+    """ln of the p-value (or CLs) of a strength for each of many observed counts."""
+    place = np.ravel_multi_index(tuple(observed.T), tuple(counts.largest + 1))
+    q = counts.ratio(strength).ravel()
+    order = np.argsort(-q, kind="stable")
+    as_far = np.searchsorted(-q[order], -q[place] + 1e-9, side="right") - 1
+    chance = counts.model.probabilities(strength, counts.largest).ravel()
+    p = np.cumsum(chance[order])[as_far]
+    if cls:
+        p = p / np.cumsum(counts.alone.ravel()[order])[as_far]
+    return np.asarray(np.log(p))
 
 
 def expected_limits(
@@ -326,8 +395,8 @@ def expected_limits(
 
     if not model.signal.any():
         return np.full(len(BANDS), math.inf)
-    none = np.zeros(len(model.names), dtype=np.int64)
-    largest = _largest(model, 0.0, none)
+    largest = _tails(model, 0.0, np.zeros(len(model.names), dtype=np.int64))
+    _check_size(largest)
     chance = model.probabilities(0.0, largest).ravel()
     counts = np.stack(np.unravel_index(np.arange(len(chance)), largest + 1), axis=-1)
     order = np.argsort(-chance, kind="stable")
@@ -362,11 +431,10 @@ def significance(model: CountingModel) -> float:
     if model.observed is None:
         msg = "The counts are blinded: there is no significance yet."
         raise InferenceError(msg)
-    counts = _Counts.of(model, 0.0, model.observed)
+    counts = _Counts.of(model, _tails(model, 0.0, model.observed, beyond=1e-13))
     s, b, n = model.signal, model.background, counts.n
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = np.where(n > 0, n * np.log1p(counts.best[..., None] * s / b), 0.0)
     q = 2 * (gain - counts.best[..., None] * s).sum(axis=-1)
-    chance = model.probabilities(0.0, counts.largest)
-    p = float(chance[q >= q[tuple(model.observed)] - 1e-9].sum())
+    p = float(counts.alone[q >= q[tuple(model.observed)] - 1e-9].sum())
     return max(0.0, -float(ndtri(min(p, 1.0)))) if p > 0 else math.inf
