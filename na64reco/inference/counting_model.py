@@ -38,7 +38,7 @@ _SMALL = 1e-12
 
 
 def _up_to(largest: int, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Poisson probabilities of 0 to `largest`, shape (means, largest + 1); each from the one before."""
+    """Poisson probabilities of 0 to `largest`, each from the one before; shape (means, counts)."""
     if mean.max() > _UNDERFLOW:
         return pmf(np.arange(largest + 1), mean[:, None])
     factors = np.empty((len(mean), largest + 1))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Excluded", "Iterated", "by_iteration", "by_root_finding"]
+__all__ = ["Excluded", "Iterated", "by_iteration", "by_root_finding", "scan"]
 
 _STEPS_PER_DECADE = 4
 _PRECISION = 1e-6
@@ -115,6 +115,7 @@ def by_root_finding(
     bounds: tuple[float, float],
     *,
     precision: float = _PRECISION,
+    scanned: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> Excluded:
     """Smallest g with S(g) > limit, and the next one at which S has fallen below it again.
 
@@ -128,6 +129,8 @@ def by_root_finding(
         Couplings between which to look.
     precision
         Relative, of the number of events.
+    scanned
+        What `scan` found for these bounds, if it was done before.
 
     Returns
     -------
@@ -144,13 +147,24 @@ def by_root_finding(
     if not bounds[0] < bounds[1]:
         msg = f"Bounds of a coupling must ascend, found {bounds}."
         raise InferenceError(msg)
-    decades = np.log10(bounds[1] / bounds[0])
-    grid = np.geomspace(*bounds, int(np.ceil(_STEPS_PER_DECADE * decades)) + 1)
-    table = np.stack([events(np.full(limits.shape[-1], g)) for g in grid])
-    rows = np.atleast_2d(limits)
+    grid, table = scan(events, limits.shape[-1], bounds) if scanned is None else scanned
+    # Expected limits are often the same as the observed one.
+    rows, place = np.unique(np.atleast_2d(limits), axis=0, return_inverse=True)
     found = [_edges(events, limit, grid, table, precision) for limit in rows]
+    found = [found[i] for i in place.ravel()]
     lower, upper = (np.stack(edges).reshape(limits.shape) for edges in zip(*found, strict=True))
     return Excluded(lower, upper)
+
+
+def scan(
+    events: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    masses: int,
+    bounds: tuple[float, float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Couplings, shape (couplings,), and S at each, shape (couplings, masses)."""
+    decades = np.log10(bounds[1] / bounds[0])
+    grid = np.geomspace(*bounds, int(np.ceil(_STEPS_PER_DECADE * decades)) + 1)
+    return grid, np.stack([events(np.full(masses, g)) for g in grid])
 
 
 def _edges(

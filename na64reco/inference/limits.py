@@ -21,11 +21,12 @@ import numpy as np
 
 from na64reco.errors import InferenceError
 from na64reco.inference.counting_model import CountingModel
-from na64reco.inference.couplings import by_iteration, by_root_finding
+from na64reco.inference.couplings import by_iteration, by_root_finding, scan
 from na64reco.inference.search_yields import SearchYields
 from na64reco.inference.upper_limits import expected_limits, upper_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,8 @@ BOUNDS = (1e-8, 1.0)
 
 _ROUNDED = 1e-3
 """Shares and errors of the signal closer than this have the same limit on the number of events."""
+_BANDS_ROUNDED = 0.02
+"""The same for what is expected, where there are more than two channels: it is dear."""
 _ROUNDS = 4
 _SAME = 1e-4
 
@@ -85,7 +88,7 @@ class LimitSetter:
     production: Production = "all"
     cache: Path | None = None
     """Folder of track lengths that are not shipped."""
-    _known: dict[tuple[int, ...], tuple[float, NDArray[np.float64]]] = field(
+    _known: dict[tuple[str | int, ...], NDArray[np.float64]] = field(
         default_factory=dict, repr=False
     )
 
@@ -184,7 +187,6 @@ class LimitSetter:
     def _threshold_errors(
         self, model: VectorModel, mass: NDArray[np.float64], coupling: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        # A smooth function of the mass, and dear: on some masses, but where the resonance is.
         errors = [
             yields.threshold_error(model, mass, coupling, production=self.production)
             for yields in self._yields
@@ -195,26 +197,47 @@ class LimitSetter:
         self, signal: NDArray[np.float64], threshold: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Limits on the whole number of events, shape (masses,), and bands, shape (5, masses)."""
-        observed, bands = np.empty(signal.shape[1]), np.empty((5, signal.shape[1]))
         total = signal.sum(axis=0)
-        for i in range(signal.shape[1]):
-            if not total[i] > 0:
-                observed[i], bands[:, i] = np.inf, np.inf
-                continue
-            share = np.round(signal[:, i] / total[i] / _ROUNDED).astype(int)
-            error = np.round(threshold[:, i] / _ROUNDED).astype(int)
-            key = (*share.tolist(), *error.tolist())
-            if key not in self._known:
-                counting = self.counting_model(share / share.sum(), error * _ROUNDED)
-                expected = expected_limits(counting, cl=self.cl, method=self.method)
-                seen = (
-                    float(expected[2])
-                    if self.projection
-                    else upper_limit(counting, cl=self.cl, method=self.method)
-                )
-                self._known[key] = (seen, expected)
-            observed[i], bands[:, i] = self._known[key]
+        rounded = _ROUNDED if len(signal) <= 2 else _BANDS_ROUNDED
+        bands = np.full((5, signal.shape[1]), np.inf)
+        observed = np.full(signal.shape[1], np.inf)
+        for i in np.flatnonzero(total > 0):
+            parts = signal[:, i] / total[i], threshold[:, i]
+            bands[:, i] = self._expected(*parts, rounded)
+            observed[i] = bands[2, i] if self.projection else self._observed(*parts, _ROUNDED)
         return observed, bands
+
+    def _expected(
+        self, share: NDArray[np.float64], error: NDArray[np.float64], rounded: float
+    ) -> NDArray[np.float64]:
+        def find(counting: CountingModel) -> NDArray[np.float64]:
+            return expected_limits(counting, cl=self.cl, method=self.method)
+
+        return self._once("expected", find, share, error, rounded)
+
+    def _observed(
+        self, share: NDArray[np.float64], error: NDArray[np.float64], rounded: float
+    ) -> NDArray[np.float64]:
+        def find(counting: CountingModel) -> NDArray[np.float64]:
+            return np.array(upper_limit(counting, cl=self.cl, method=self.method))
+
+        return self._once("observed", find, share, error, rounded)
+
+    def _once(
+        self,
+        what: str,
+        find: Callable[[CountingModel], NDArray[np.float64]],
+        share: NDArray[np.float64],
+        error: NDArray[np.float64],
+        rounded: float,
+    ) -> NDArray[np.float64]:
+        """The same for signals that are nearly the same."""
+        shares = np.round(share / rounded).astype(int)
+        errors = np.round(error / rounded).astype(int)
+        key = (what, *shares.tolist(), *errors.tolist())
+        if key not in self._known:
+            self._known[key] = find(self.counting_model(shares / shares.sum(), errors * rounded))
+        return self._known[key]
 
     def limits(self, model: VectorModel, mass: ArrayLike) -> CouplingLimits:
         """Upper limits on the model's coupling.
@@ -243,11 +266,12 @@ class LimitSetter:
             start = narrow * np.sqrt(events / total(narrow))
         start = np.where(np.isfinite(start), np.minimum(start, BOUNDS[1]), narrow)
         coupling = start
+        scanned = scan(total, len(masses), BOUNDS)
         for _ in range(_ROUNDS):
             # Where nothing gives so many events any number does.
             wanted = np.where(np.isfinite(events), events, 1.0)
             every = np.concatenate((wanted[None, :], np.where(np.isfinite(bands), bands, 1.0)))
-            excluded = by_root_finding(total, every, BOUNDS)
+            excluded = by_root_finding(total, every, BOUNDS, scanned=scanned)
             found = excluded.lower[0]
             coupling = np.where(np.isfinite(found), found, coupling)
             again, bands = self._event_limits(self._signal(model, masses, coupling), threshold)

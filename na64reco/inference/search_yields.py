@@ -72,9 +72,7 @@ class SearchYields:
                 self._yield(period, shift=period.threshold.error * node) if node else own
                 for node in _NODES.tolist()
             )
-            for (name, period), own in zip(
-                self.search.periods.items(), self._periods, strict=True
-            )
+            for (name, period), own in zip(self.search.periods.items(), self._periods, strict=True)
         }
 
     def _yield(self, period: Period, *, shift: float = 0.0) -> DumpYield:

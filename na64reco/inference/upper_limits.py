@@ -84,7 +84,7 @@ class _Box:
     best: NDArray[np.float64]
     """Strength of each observation."""
     edges: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
-    """Counts in one channel alone, shape (counts, channels), and their best strength; by channel."""
+    """Counts in one channel alone, shape (counts, channels), and best strengths; by channel."""
 
     @classmethod
     def of(cls, model: CountingModel, observed: NDArray[np.int64], strength: float) -> _Box:
