@@ -4,7 +4,8 @@ The number of events is a prefactor g^2 times something that depends on g throug
 width and branching ratios: S(g) = g^2 F(g). Two independent ways to S(g) = N:
 
 - `by_iteration`, as the papers do: g -> sqrt(N / F(g)) until nothing changes (arXiv:2404.06982,
-  section 5);
+  section 6). From the second step on with the exponent by which S grew in the step before instead
+  of 2: where S ~ g^4 the papers' step goes to and fro for ever;
 - `by_root_finding`: all crossings on a grid in log g, then bisection. S can fall again at large g
   (a decay in flight becomes likely, or visible): then there is an upper edge of what is excluded.
 
@@ -31,6 +32,8 @@ __all__ = ["Excluded", "Iterated", "by_iteration", "by_root_finding", "scan"]
 _STEPS_PER_DECADE = 4
 _PRECISION = 1e-6
 _MOST = 60
+_EXPONENTS = (1.0, 6.0)
+"""Of g, between which a step's is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Iterated:
     coupling: NDArray[np.float64]
     """Shape (masses,)."""
     iterations: NDArray[np.int64]
-    """Evaluations until the coupling changed by less than the precision, shape (masses,)."""
+    """Steps that changed the coupling by more than the precision, shape (masses,)."""
     converged: NDArray[np.bool_]
     """Shape (masses,)."""
 
@@ -72,7 +75,7 @@ def by_iteration(
     precision: float = 1e-4,
     most: int = 50,
 ) -> Iterated:
-    """Solve S(g) = limit by g -> g sqrt(limit / S(g)).
+    """Solve S(g) = limit by g -> g (limit / S(g))^(1/p), p being 2 and then the last exponent.
 
     Parameters
     ----------
@@ -94,16 +97,24 @@ def by_iteration(
     coupling = np.array(start, dtype=np.float64)
     iterations = np.zeros(len(coupling), dtype=np.int64)
     converged = np.zeros(len(coupling), dtype=np.bool_)
+    exponent = np.full(len(coupling), 2.0)
+    last, step = np.zeros(len(coupling)), np.zeros(len(coupling))
     for _ in range(most):
         found = events(coupling)
         none = ~(found > 0)
         going = ~(converged | none)
         if not going.any():
             break
-        change = np.sqrt(limit / np.where(none, limit, found))
-        iterations[going] += 1
-        coupling = np.where(going, coupling * change, coupling)
-        converged |= going & (np.abs(change - 1) < precision)
+        log = np.log(np.where(none, limit, found))
+        moved = np.abs(step) > precision
+        grown = (log - last) / np.where(moved, step, 1.0)
+        exponent = np.where(moved, np.clip(grown, *_EXPONENTS), exponent)
+        step = np.where(going, (np.log(limit) - log) / exponent, 0.0)
+        last = log
+        coupling = coupling * np.exp(step)
+        now = np.abs(step) < precision
+        iterations[going & ~now] += 1
+        converged |= going & now
     # Without any signal there is no limit.
     coupling[none] = np.inf
     return Iterated(coupling, iterations, converged)

@@ -70,7 +70,7 @@ class CouplingLimits:
     iterated: NDArray[np.float64]
     """The limit by the papers' iteration, shape (masses,)."""
     iterations: NDArray[np.int64]
-    """That it took from the narrow-width limit, shape (masses,)."""
+    """Steps that it took from the narrow-width limit, shape (masses,)."""
     projection: bool
     """Whether nothing was observed (yet), so that `coupling` is what is expected."""
 

@@ -15,7 +15,7 @@ LIMIT = np.full(3, 2.3)
 def test_a_narrow_particle_needs_one_step():
     found = by_iteration(lambda g: PREFACTOR * g**2, LIMIT, np.full(3, 1e-3))
     np.testing.assert_allclose(found.coupling, np.sqrt(LIMIT / PREFACTOR))
-    np.testing.assert_array_equal(found.iterations, 2)  # the second sees no change
+    np.testing.assert_array_equal(found.iterations, 1)
     assert found.converged.all()
 
 
@@ -31,6 +31,15 @@ def test_both_ways_agree_where_the_width_matters():
     assert np.all(np.isinf(roots.upper))
     iterated = by_iteration(events, LIMIT, np.sqrt(LIMIT / PREFACTOR))
     np.testing.assert_allclose(iterated.coupling, exact, rtol=1e-4)
+
+
+def test_a_boson_made_and_seen_by_its_coupling():
+    """S ~ g^4: the papers' step, g sqrt(N/S), would jump to and fro between two couplings."""
+    found = by_iteration(lambda g: PREFACTOR * g**4, LIMIT, np.full(3, 0.1))
+    np.testing.assert_allclose(found.coupling, (LIMIT / PREFACTOR) ** 0.25)
+    np.testing.assert_array_equal(found.iterations, 2)
+    roots = by_root_finding(lambda g: PREFACTOR * g**4, LIMIT, (1e-6, 1.0))
+    np.testing.assert_allclose(roots.lower, (LIMIT / PREFACTOR) ** 0.25, rtol=1e-5)
 
 
 def test_a_yield_that_turns_over_has_two_edges():
