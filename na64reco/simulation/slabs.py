@@ -22,13 +22,32 @@ if TYPE_CHECKING:
 
     from na64reco.setup.model import Calorimeter, Setup
 
-__all__ = ["PORTION", "Slab", "muon_tables", "slab_table", "slabs_of"]
+__all__ = [
+    "DEPTH",
+    "IONISED",
+    "MOMENTUM",
+    "NUCLEAR",
+    "NUCLEAR_DEPTH",
+    "NUCLEAR_IN_ECAL",
+    "PORTION",
+    "RADIATED",
+    "Slab",
+    "muon_tables",
+    "slab_table",
+    "slabs_of",
+]
 
 PORTION: Final = 0.03
 """GeV; a muon's smaller losses are part of the ionisation."""
 _MOST: Final = 300.0
+X, Y, TX, TY, MOMENTUM, IONISED, RADIATED, DEPTH, NUCLEAR, NUCLEAR_DEPTH = range(10)
+"""Columns of `Paths.inside`: place (mm), slopes and momentum (GeV/c) at the slab's face, NaN where
+the particle does not hit it; energy of ionisation and what showers, GeV, of muons; the share of
+the slab at which a hadron interacts, above 1 where it does not; the muon's hardest nuclear
+interaction, GeV, and at which share of the slab."""
+
 _NAMES: Final = {"Pb": "lead", "Fe": "iron", "Cu": "copper"}
-_NUCLEAR_IN_ECAL: Final = 0.8
+NUCLEAR_IN_ECAL: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,7 @@ def slab_table(slabs: tuple[Slab, ...], absorbers: Sequence[str]) -> NDArray[np.
                 part.radiation_lengths * slab.share,
                 slab.layers * plates.absorber_thickness / 10,
                 slab.layers * plates.scintillator_thickness / 10,
-                _NUCLEAR_IN_ECAL if slab.of == "ecal" else 1.0,
+                NUCLEAR_IN_ECAL if slab.of == "ecal" else 1.0,
                 part.interaction_lengths * slab.share,
                 slab.start,
                 slab.share if slab.of == "ecal" else 0.0,

@@ -12,7 +12,9 @@ hits
 - a hadron scatters, too, and goes on until its interaction point, from an exponential distribution;
 - electrons and photons end.
 
-Between slabs all is as in `transport`. From all layers behind the ECAL's face, and from the ends of
+The hardest nuclear interaction of a muon in the ECAL makes hadrons as those of `nuclear` (one above
+1 GeV; softer ones and those elsewhere are part of the shower). Between slabs all is as in
+`transport`. From all layers behind the ECAL's face, and from the ends of
 ECAL and HCAL, come delta electrons (`delta`). Left out: tails of multiple scattering, other
 secondaries that leave the slab in which they were made (their energy may: `target_energies`).
 """
@@ -31,7 +33,18 @@ from na64reco.constants import BEND_PER_TESLA_MM, ELECTRON_MASS, MUON_MASS, PROT
 from na64reco.simulation.delta import delta_electrons, delta_surfaces
 from na64reco.simulation.interactions import interacting_less
 from na64reco.simulation.ionisation import mean_one
-from na64reco.simulation.slabs import PORTION, muon_tables, slab_table, slabs_of
+from na64reco.simulation.slabs import (
+    DEPTH,
+    IONISED,
+    MOMENTUM,
+    NUCLEAR,
+    PORTION,
+    RADIATED,
+    muon_tables,
+    slab_table,
+    slabs_of,
+)
+from na64reco.simulation.target_hadrons import hadrons_of_muons
 from na64reco.simulation.tracks import ELECTRON, MASSES, MUON, PHOTON, Tracks
 from na64reco.simulation.transport import Paths, bend, highland, propagate
 
@@ -41,10 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DEPTH", "IONISED", "MOMENTUM", "RADIATED", "behind_target", "follow_behind"]
 
-X, Y, TX, TY, MOMENTUM, IONISED, RADIATED, DEPTH = range(8)
-"""Columns of `Paths.inside`: place (mm), slopes and momentum (GeV/c) at the slab's face, NaN where
-the particle does not hit it; energy of ionisation and what showers, GeV, of muons; the share of
-the slab at which a hadron interacts, above 1 where it does not."""
 
 _SMALL: Final = {"ecal": 1.0, "vhcal": 0.97, "hcal": 0.97}
 """Mean of what is lost in small portions over the setup's most probable energy, as in `muons`."""
@@ -100,18 +109,19 @@ def _cross(rng, state, p, slab, tables, begin, ionised):  # type: ignore[no-unty
 
     Returns
     -------
-    state behind, momentum (0 if it stops), energy of ionisation and of showers
+    state behind, momentum (0 if it stops), energy of ionisation and of showers, energy and place of
+    the hardest nuclear interaction
     """
     length, whole, absorber, scintillator, nuclear_seen = slab
     energy = np.sqrt(p * p + MUON_MASS**2)
-    radiated = left_behind = 0.0
+    radiated = left_behind = nuclear = nuclear_at = 0.0
     here = begin
     last = tables.rate.shape[2] - 2
     rates = np.empty(8)
     while True:
         kinetic = energy - MUON_MASS
         if kinetic <= PORTION:
-            return state, 0.0, left_behind + kinetic, radiated
+            return state, 0.0, left_behind + kinetic, radiated, nuclear, nuclear_at
         t = max((np.log(kinetic) - tables.log_first) * tables.per_log, 0.0)
         i = min(int(t), last)
         f = min(t - i, 1.0)
@@ -131,7 +141,7 @@ def _cross(rng, state, p, slab, tables, begin, ionised):  # type: ignore[no-unty
         left_behind += small
         if here >= 1.0 - 1e-12:
             p2 = energy * energy - MUON_MASS**2
-            return state, np.sqrt(max(p2, 0.0)), left_behind, radiated
+            return state, np.sqrt(max(p2, 0.0)), left_behind, radiated, nuclear, nuclear_at
         r, k = rng.random() * total, 0
         while k < 7 and rates[k] < r:
             k += 1
@@ -143,6 +153,8 @@ def _cross(rng, state, p, slab, tables, begin, ionised):  # type: ignore[no-unty
             state = x, y, tx + angle * np.cos(phi), ty + angle * np.sin(phi)
             energy -= nu
             radiated += nu * (nuclear_seen if k % 4 == 3 else 1.0)
+            if k % 4 == 3 and nu > nuclear:
+                nuclear, nuclear_at = nu, here
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -211,11 +223,12 @@ def _follow(  # type: ignore[no-untyped-def]
                     constants = (
                         length, whole, slabs[number, 12], slabs[number, 13], slabs[number, 14]
                     )  # fmt: skip
-                    state, p, soft, hard = _cross(
+                    state, p, soft, hard, nuclear, at = _cross(
                         rng, (x, y, tx, ty), p, constants, of, begin,
                         ionised[row, number] * (1.0 - begin),
                     )  # fmt: skip
                     inside[row, number, 5], inside[row, number, 6] = soft, hard
+                    inside[row, number, 8], inside[row, number, 9] = nuclear, at
                     if p <= 0.0:
                         break
                     x, y, tx, ty = state
@@ -302,8 +315,8 @@ def follow_behind(
     muons = np.flatnonzero((tracks.kind == MUON) & ~np.isnan(start[:, 0]))
     ionised[muons] = table[:, 19] * small * mean_one(rng, (len(muons), len(slabs)), _WIDTH)
     depth = rng.exponential(1.0, rows)
-    inside = np.full((rows, len(slabs), 8), np.nan)
-    inside[:, :, IONISED:DEPTH] = 0.0
+    inside = np.full((rows, len(slabs), 10), np.nan)
+    inside[:, :, [IONISED, RADIATED, NUCLEAR]] = 0.0
     surfaces = np.stack(at_face)
     entry = paths.entry.copy()
     _follow(
@@ -333,7 +346,7 @@ def follow_behind(
 def behind_target(
     rng: np.random.Generator, setup: Setup, line: Beamline, tracks: Tracks, paths: Paths
 ) -> tuple[Tracks, Paths]:
-    """Particles and their paths behind the ECAL's face, with delta electrons made there.
+    """Particles and their paths behind the ECAL's face, with what muons knock out there.
 
     Parameters
     ----------
@@ -347,7 +360,9 @@ def behind_target(
     ends = {"ecal", *(f"hcal.{name}" for name in setup.hcal.sections)}
     layers = [name for name in delta_surfaces(setup) if name in behind or name in ends]
     electrons = delta_electrons(rng, setup, line, tracks, paths, surfaces=layers)
-    theirs = propagate(rng, line, electrons)
-    parts = [paths, follow_behind(rng, setup, line, electrons, theirs)]
-    order = np.argsort(np.concatenate((tracks.event, electrons.event)), kind="stable")
-    return Tracks.join([tracks, electrons]), Paths.join(parts, order)
+    hadrons = hadrons_of_muons(rng, setup, tracks, paths)
+    added = Tracks.join([electrons, hadrons])
+    theirs = propagate(rng, line, added)
+    parts = [paths, follow_behind(rng, setup, line, added, theirs)]
+    order = np.argsort(np.concatenate((tracks.event, added.event)), kind="stable")
+    return Tracks.join([tracks, added]), Paths.join(parts, order)

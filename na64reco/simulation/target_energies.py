@@ -50,6 +50,8 @@ _ECAL_RESPONSE: Final = np.array([1.0, 0.8])
 _LEAK_ANGLE: Final = 0.35 / 0.3
 """GeV."""
 _LEAK_PARTICLES: Final = 5.0
+_SOFTEST_LEAK: Final = 0.1
+"""GeV; less ends between the calorimeters (assumed)."""
 _CHARGED_PER_GEV: Final = 0.15
 """Behind the ECAL, as in `hadrons`."""
 
@@ -163,7 +165,46 @@ def _muons(
                 into,
             )
             target[rows, slabs[i].number] += into
+        if of == "ecal":
+            leaks = here[:, :, RADIATED].sum(axis=1) - shower.sum(axis=1)
+            _photons_behind(rng, slabs, here[:, 0], rows, leaks, cells)
         _empty_hole(slabs[chosen[0]], target)
+
+
+def _photons_behind(
+    rng: np.random.Generator,
+    slabs: tuple[Slab, ...],
+    here: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    energy: NDArray[np.float64],
+    cells: Cells,
+) -> None:
+    """What leaves the ECAL of muons' showers: straight on into the first calorimeter in its way.
+
+    That is a photon of the last radiation length, or the rest of a shower with little spread.
+    """
+    left = np.flatnonzero(energy > _SOFTEST_LEAK)
+    if not len(left):
+        return
+    z = next(slab.frame.z for slab in slabs if slab.of == "ecal")
+    x, y, tx, ty = here[left, :4].T
+    straight = Line(x, y, tx, ty, z)
+    free = np.ones(len(left), dtype=np.bool_)
+    for slab in slabs:
+        if slab.of == "ecal":
+            continue
+        part = slab.part
+        x, y = slab.frame.local(straight)
+        ix = np.floor(x / part.cell_x + part.nx / 2).astype(np.int64)
+        iy = np.floor(y / part.cell_y + part.ny / 2).astype(np.int64)
+        hit = free & (ix >= 0) & (ix < part.nx) & (iy >= 0) & (iy < part.ny)
+        for hole_x, hole_y in part.hole:
+            hit &= (ix != hole_x) | (iy != hole_y)
+        seen = energy[left[hit]]
+        spread = np.hypot(part.stochastic * np.sqrt(seen), part.constant * seen)
+        seen = np.maximum(0.0, seen + spread * rng.standard_normal(len(seen)))
+        cells[slab.of][rows[left[hit]], slab.number, ix[hit], iy[hit]] += seen
+        free &= ~hit
 
 
 def _empty_hole(slab: Slab, cells: NDArray[np.float64]) -> None:
