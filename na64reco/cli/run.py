@@ -79,7 +79,7 @@ def run_command(  # noqa: PLR0917 - the options of the command
         Literal["ttree", "rntuple"], typer.Option(help="Container of selected.root.")
     ] = "ttree",
     picture: Annotated[
-        bool, typer.Option(help="Draw the (E_ECAL, E_HCAL) plane into the output folder.")
+        bool, typer.Option(help="Draw the plane of the signal box into the output folder.")
     ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON instead of tables.")

@@ -1,4 +1,9 @@
-"""The plane of energy in the ECAL against energy in the HCAL, with signal box and sidebands."""
+"""The plane in which a selection has its signal box, with the box and its sidebands.
+
+That is energy in the ECAL against energy in the HCAL, in the muon mode momentum behind the target
+against energy in all calorimeters: the two variables of the blinded region of which the selection
+has a histogram.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ import numpy as np
 
 from na64reco.report.regions import outlines
 from na64reco.selection import histogram_name
+from na64reco.selection.variables import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +26,17 @@ if TYPE_CHECKING:
     from na64reco.processors import DatasetReport
     from na64reco.selection import Selection
 
-__all__ = ["Plane", "draw_plane", "find_planes", "save_plane"]
+__all__ = ["Plane", "draw_plane", "find_planes", "plane_variables", "save_plane"]
 
 VARIABLES = ("ecal.energy", "hcal.energy")
+"""Of the plane where nothing else is blinded."""
+
+_LABELS = {
+    "ecal.energy": r"$E_\mathrm{ECAL}$",
+    "hcal.energy": r"$E_\mathrm{HCAL}$",
+    "calo.all": r"$E_\mathrm{CAL}$",
+    "track_out.momentum": r"$p_\mathrm{out}$",
+}
 
 # Okabe and Ito's palette, told apart by every kind of colour vision; dashes differ as well.
 _LINES = (
@@ -56,11 +70,22 @@ class Plane:
     stage: str
 
 
+def plane_variables(selection: Selection) -> tuple[str, str]:
+    """What the axes of the plane show."""
+    box = selection.regions[selection.blind] if selection.blind else {}
+    for histogram in selection.histograms.values():
+        shown = tuple(axis.variable for axis in histogram.axes)
+        if len(shown) == len(VARIABLES) and all(v in box for v in shown):
+            return shown[0], shown[1]
+    return VARIABLES
+
+
 def find_planes(selection: Selection) -> tuple[Plane, ...]:
     """The planes that a selection fills: at its earliest stage, after all cuts, and enlarged."""
+    variables = plane_variables(selection)
     found: list[Plane] = []
     for name, histogram in selection.histograms.items():
-        if tuple(a.variable for a in histogram.axes) != VARIABLES or histogram.region is not None:
+        if tuple(a.variable for a in histogram.axes) != variables or histogram.region is not None:
             continue
         stages = sorted(histogram.at, key=selection.stages.index)
         chosen = [stages[0]] if not found else []
@@ -116,7 +141,9 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     assert ax.figure is not None
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     width = x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]
-    unit = f"{width[0]:g} GeV \N{MULTIPLICATION SIGN} {width[1]:g} GeV"
+    variables = plane_variables(selection)
+    units = [describe(variable).unit for variable in variables]
+    unit = f"{width[0]:g} {units[0]} \N{MULTIPLICATION SIGN} {width[1]:g} {units[1]}"
     bar.set_label(f"events / ({unit})", fontsize=10)
     # Most electrons leave nothing in the HCAL: room below zero keeps that row off the axis.
     x_margin, y_margin = 0.02 * (x_edges[-1] - x_edges[0]), 0.04 * (y_edges[-1] - y_edges[0])
@@ -124,8 +151,12 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     _draw_regions(ax, selection, dataset, frame)
     ax.set_xlim(*frame[0])
     ax.set_ylim(*frame[1])
-    ax.set_xlabel(r"$E_\mathrm{ECAL}$ [GeV]")
-    ax.set_ylabel(r"$E_\mathrm{HCAL}$ [GeV]")
+    x_label, y_label = (
+        f"{_LABELS.get(variable, variable)} [{its}]"
+        for variable, its in zip(variables, units, strict=True)
+    )
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
     stage = "after all cuts" if plane.stage == "all" else f"after the cut: {plane.stage}"
     if plane.stage == "none":
         stage = "before all cuts"
@@ -139,7 +170,7 @@ def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame:
 
     names = list(selection.regions)
     labelled: set[str] = set()
-    for outline in outlines(selection, VARIABLES, frame):
+    for outline in outlines(selection, plane_variables(selection), frame):
         colour, dashes = _LINES[names.index(outline.region) % len(_LINES)]
         hidden = outline.region == dataset.blinded
         label = f"{outline.region} (blinded)" if hidden else outline.region
@@ -184,12 +215,17 @@ def save_plane(
     datasets: Sequence[DatasetReport],
     folder: Path,
     *,
-    name: str = "ecal_hcal",
+    name: str | None = None,
 ) -> tuple[Path, ...]:
-    """Write the picture as PNG and PDF; nothing if the selection fills no such histogram."""
+    """Write the picture as PNG and PDF; nothing if the selection fills no such histogram.
+
+    By default its name is ``ecal_hcal`` for these energies, ``plane`` for other variables.
+    """
     figure = draw_plane(selection, datasets)
     if figure is None:
         return ()
+    if name is None:
+        name = "ecal_hcal" if plane_variables(selection) == VARIABLES else "plane"
     paths = tuple(folder / f"{name}.{kind}" for kind in ("png", "pdf"))
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else None

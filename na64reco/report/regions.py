@@ -17,7 +17,10 @@ __all__ = ["Outline", "outlines"]
 Point = tuple[float, float]
 
 # Variables that are a sum of the plane's own: their limits are straight lines too.
-_SUMS = {"calo.energy": ("ecal.energy", "hcal.energy")}
+_SUMS = {
+    "calo.energy": ("ecal.energy", "hcal.energy"),
+    "calo.with_muon": ("track_out.momentum", "calo.all"),
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import hist
+
 from na64reco.report import draw_plane, find_planes, save_plane
+from na64reco.report.plane import plane_variables
+from na64reco.report.regions import outlines
+from na64reco.selection import load_selection
+
+FRAME = ((0, 220), (0, 220))
 
 
 def texts(figure):
@@ -48,3 +55,31 @@ def test_without_such_a_histogram_there_is_no_picture(selection, dataset, tmp_pa
     bare = selection.model_copy(update={"histograms": {"prs": selection.histograms["prs"]}})
     assert draw_plane(bare, [dataset]) is None
     assert save_plane(bare, [dataset], tmp_path) == ()
+
+
+def test_the_plane_of_the_muon_mode():
+    """p_out against E_CAL with the regions of arXiv:2401.01708, whose sides are straight lines."""
+    selection = load_selection("muon-invisible-2022")
+    assert plane_variables(selection) == ("track_out.momentum", "calo.all")
+    planes = [p.histogram for p in find_planes(selection)]
+    assert planes == ["plane__mip_behind_it", "plane__all", "plane_low__all"]
+    found = {o.region: o.corners for o in outlines(selection, plane_variables(selection), FRAME)}
+    assert set(found) == {"signal", "A", "B", "C", "D", "momentum_tail"}
+    assert found["signal"] == ((0, 0), (80.000008, 0), (80.000008, 12), (0, 12))
+    # D: below 100 GeV, above the box, and below p_out + E_CAL = 130.
+    assert set(found["D"]) == {(0, 12), (100, 12), (100, 30), (0, 130)}
+
+
+def test_axes_of_the_muon_mode(dataset, tmp_path):
+    selection = load_selection("muon-prospects-2021")
+    values = hist.new.Reg(110, 0, 220).Reg(100, 0, 50).Double()
+    histograms = {p.histogram: values for p in find_planes(selection)}
+    dataset = replace(dataset, histograms=histograms)
+    found = texts(draw_plane(selection, [dataset]))
+    assert r"$p_\mathrm{out}$ [GeV/c]" in found
+    assert r"$E_\mathrm{CAL}$ [GeV]" in found
+    assert "signal (blinded)" in found
+    assert [path.name for path in save_plane(selection, [dataset], tmp_path)] == [
+        "plane.png",
+        "plane.pdf",
+    ]
