@@ -13,6 +13,7 @@ from na64reco.cli.yields import parse_masses
 if TYPE_CHECKING:
     from na64reco.darksector.models import VectorModel
     from na64reco.inference.limits import CouplingLimits, LimitSetter
+    from na64reco.report.limits import Overlay
 
 __all__ = ["limit_command"]
 
@@ -64,6 +65,10 @@ def limit_command(  # noqa: PLR0917 - the options of the command
     figure: Annotated[
         Path | None, typer.Option(help="Draw coupling against mass: PNG, PDF or SVG.")
     ] = None,
+    overlay: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV of mass in MeV and coupling, to be drawn as well; repeatable."),
+    ] = None,
     workspace: Annotated[
         Path | None,
         typer.Option(
@@ -93,6 +98,7 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         if path is not None and path.exists() and not overwrite:
             msg = f"{path} is there already; choose another name or give --overwrite."
             raise OutputExistsError(msg)
+    others = _overlays(overlay or [], figure)
     boson = load_model(model, kind=kind, alpha=alpha_d, mass_ratio=mass_ratio)
     setter = LimitSetter(
         tuple(load_search(name) for name in searches),
@@ -109,7 +115,7 @@ def limit_command(  # noqa: PLR0917 - the options of the command
     if figure is not None:
         from na64reco.report.limits import draw_limits
 
-        draw_limits(figure, boson, {_title(setter): found})
+        draw_limits(figure, boson, {_title(setter): found}, overlays=others)
         say(f"{figure}: written")
     if workspace is not None:
         _write_workspace(workspace, setter, found)
@@ -118,6 +124,18 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         print_json(_content(setter, boson, points))
         return
     show(_table(setter, boson, points))
+
+
+def _overlays(paths: list[Path], figure: Path | None) -> list[Overlay]:
+    """Before the work begins: a file that cannot be read is known at once."""
+    if not paths:
+        return []
+    from na64reco.report.limits import read_overlay
+
+    if figure is None:
+        msg = "--overlay needs --figure: there is nothing to draw on."
+        raise typer.BadParameter(msg)
+    return [read_overlay(path) for path in paths]
 
 
 def _title(setter: LimitSetter) -> str:

@@ -1,0 +1,151 @@
+"""Figures of docs/limits.md: `make figures`, or `python docs/make_limits.py [NAME...]`."""
+
+# ruff: noqa: T201 - prints the figures that the page quotes
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from na64reco.darksector.generic import load_model
+from na64reco.inference.limits import LimitSetter
+from na64reco.inference.search import load_search
+from na64reco.report.limits import Overlay, coupling_plane, mixing_plane, relic_plane
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from na64reco.darksector.models import VectorModel
+    from na64reco.darksector.yields import Production
+    from na64reco.inference.limits import CouplingLimits
+
+IMAGES = Path(__file__).parent / "images"
+
+# PRL 123, 121801 (2019), Fig. 3: MeV, epsilon; read off, 2 %.
+PUBLISHED = np.array(
+    [
+        (1.0, 7.544e-6),
+        (1.238, 7.841e-6),
+        (1.919, 9.638e-6),
+        (3.442, 1.413e-5),
+        (6.66, 2.348e-5),
+        (13.36, 4.262e-5),
+        (27.41, 8.395e-5),
+        (57.19, 1.812e-4),
+        (119.9, 4.328e-4),
+        (247.7, 1.146e-3),
+        (500.0, 3.357e-3),
+        (1006.0, 1.098e-2),
+    ]
+)
+# Close to two muon masses and to the resonance's ends curves bend.
+BENDS = np.concatenate((np.linspace(0.205, 0.26, 18), np.linspace(0.28, 0.36, 9)))
+
+
+def limits(
+    names: str,
+    model: VectorModel,
+    mass: NDArray[np.float64],
+    *,
+    production: Production = "all",
+) -> CouplingLimits:
+    """Of one search, or several with + between them."""
+    searches = tuple(load_search(name) for name in names.split("+"))
+    return LimitSetter(searches, production=production).limits(model, mass)
+
+
+def grid(low: float, high: float, number: int) -> NDArray[np.float64]:
+    """MeV; as many masses evenly in the logarithm, and those where curves bend."""
+    even = np.geomspace(low, high, number) / 1e3
+    return np.unique(np.concatenate((even, BENDS[(low < 1e3 * BENDS) & (high > 1e3 * BENDS)])))
+
+
+def epsilon() -> Figure:
+    """Dark photons from strahlung: (m, epsilon), with PRL 123, 121801 and the 1e13 to come."""
+    model = load_model("dark-photon")
+    mass = grid(1, 1000, 40)
+    curves = {
+        name: limits(name, model, mass, production="strahlung")
+        for name in ("na64e-2018", "na64e-2024", "na64e-1e13-electron")
+    }
+    at = limits("na64e-2018", model, PUBLISHED[:, 0] / 1e3, production="strahlung")
+    print("dark photon, ours over published:", np.round(at.coupling / PUBLISHED[:, 1], 3))
+    other = Overlay("PRL 123, 121801 (2019), 2.84e11", PUBLISHED[:, 0] / 1e3, PUBLISHED[:, 1], True)
+    return mixing_plane(model, curves, overlays=[other], title="dark photon, strahlung, 90 % CL")
+
+
+def vanilla() -> Figure:
+    """(m, g) as Fig. 4, left, of arXiv:2404.06982 and Fig. 3 of arXiv:2401.01708."""
+    model = load_model("lmutau-vanilla")
+    electrons, muons = grid(1e-3, 1000, 40), grid(1, 1000, 40)
+    curves = {
+        "NA64-e, 2.84e11": limits("na64e-2018", model, grid(1, 1000, 30)),
+        "NA64-e, 9.1e11": limits("na64e-2024", model, electrons),
+        r"NA64-$\mu$, 2e10": limits("na64mu-2024", model, muons),
+    }
+    curves["both, combined"] = replace(
+        limits("na64e-2024+na64mu-2024", model, grid(1, 30, 16)), projection=True
+    )
+    title = r"$L_\mu - L_\tau$, vanilla, 90 % CL"
+    return coupling_plane(model, curves, cosmology=True, title=title)
+
+
+def dark() -> Figure:
+    """(m, g) as Fig. 4, right, of arXiv:2404.06982."""
+    mass = grid(1e-3, 1000, 40)
+    strong, weak = (load_model("lmutau-dark", alpha=alpha) for alpha in (0.1, 0.02))
+    curves = {
+        r"NA64-e, 9.1e11, $\alpha_D$ = 0.1": limits("na64e-2024", strong, mass),
+        r"NA64-e, 9.1e11, $\alpha_D$ = 0.02": replace(
+            limits("na64e-2024", weak, mass), projection=True
+        ),
+        r"NA64-$\mu$, 2e10": limits("na64mu-2024", strong, grid(1, 1000, 40)),
+    }
+    title = r"$L_\mu - L_\tau$, dark, $m = 3 m_\chi$, 90 % CL"
+    return coupling_plane(strong, curves, relic=True, title=title)
+
+
+def relic() -> Figure:
+    """(m_chi, y) as Fig. 4 of arXiv:2401.01708: g_chi = 0.05."""
+    model = load_model("lmutau-dark", alpha=0.05**2 / (4 * np.pi))
+    mass = grid(5, 1500, 45)
+    curves = {
+        r"NA64-$\mu$, 2e10": limits("na64mu-2024", model, mass),
+        "NA64-e, 9.1e11": limits("na64e-2024", model, mass),
+        r"NA64-$\mu$, 1e11 (projection)": limits("na64mu-1e11", model, mass),
+    }
+    title = r"$L_\mu - L_\tau$, $m = 3 m_\chi$, $g_\chi = 0.05$, 90 % CL"
+    return relic_plane(model, curves, title=title)
+
+
+def projections() -> Figure:
+    """(m, g) as Fig. 7 of arXiv:2206.03101 and Fig. 6 of arXiv:2110.15111."""
+    model = load_model("lmutau-dark", alpha=0.1)
+    mass = grid(1, 1000, 40)
+    curves = {
+        "NA64-e, 2.84e11": limits("na64e-2018", model, mass),
+        r"NA64-e, 1e13 $e^-$": limits("na64e-1e13-electron", model, mass),
+        r"NA64-e, 1e13 $e^+$": limits("na64e-1e13-positron", model, mass),
+        r"NA64-$\mu$, 1e11": limits("na64mu-1e11", model, mass),
+    }
+    title = r"$L_\mu - L_\tau$, dark, $\alpha_D = 0.1$, $m = 3 m_\chi$, 90 % CL"
+    return coupling_plane(model, curves, relic=True, title=title)
+
+
+FIGURES = {f.__name__: f for f in (epsilon, vanilla, dark, relic, projections)}
+
+
+def main(names: list[str]) -> None:
+    """Draw these, or all."""
+    for name in names or FIGURES:
+        FIGURES[name]().savefig(IMAGES / f"limits_{name}.png", dpi=110)
+        print(f"limits_{name}.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
