@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,11 +87,9 @@ def vanilla() -> Figure:
         "NA64-e, 9.1e11": limits("na64e-2024", model, electrons),
         r"NA64-$\mu$, 2e10": limits("na64mu-2024", model, muons),
     }
-    curves["both, combined"] = replace(
-        limits("na64e-2024+na64mu-2024", model, grid(1, 30, 16)), projection=True
-    )
+    curves["both together"] = limits("na64e-2024+na64mu-2024", model, grid(0.3, 30, 16))
     title = r"$L_\mu - L_\tau$, vanilla, 90 % CL"
-    return coupling_plane(model, curves, cosmology=True, title=title)
+    return coupling_plane(model, curves, cosmology=True, dashed=("both together",), title=title)
 
 
 def dark() -> Figure:
@@ -101,13 +98,12 @@ def dark() -> Figure:
     strong, weak = (load_model("lmutau-dark", alpha=alpha) for alpha in (0.1, 0.02))
     curves = {
         r"NA64-e, 9.1e11, $\alpha_D$ = 0.1": limits("na64e-2024", strong, mass),
-        r"NA64-e, 9.1e11, $\alpha_D$ = 0.02": replace(
-            limits("na64e-2024", weak, mass), projection=True
-        ),
+        r"NA64-e, 9.1e11, $\alpha_D$ = 0.02": limits("na64e-2024", weak, mass),
         r"NA64-$\mu$, 2e10": limits("na64mu-2024", strong, grid(1, 1000, 40)),
     }
     title = r"$L_\mu - L_\tau$, dark, $m = 3 m_\chi$, 90 % CL"
-    return coupling_plane(strong, curves, relic=True, title=title)
+    dashed = (r"NA64-e, 9.1e11, $\alpha_D$ = 0.02",)
+    return coupling_plane(strong, curves, relic=True, dashed=dashed, title=title)
 
 
 def relic() -> Figure:

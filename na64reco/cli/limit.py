@@ -11,6 +11,8 @@ from na64reco.cli.common import print_json, say, show
 from na64reco.cli.yields import parse_masses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from na64reco.darksector.models import VectorModel
     from na64reco.inference.limits import CouplingLimits, LimitSetter
     from na64reco.report.limits import Overlay
@@ -184,6 +186,7 @@ def _content(
         "cl": setter.cl,
         "exposure": setter.exposure,
         "projection": setter.projection,
+        "systematics": {search.name: search.systematics for search in setter.searches},
         "points": points,
     }
 
@@ -214,7 +217,8 @@ def _table(setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]]
 
     kind = "expected limit (projection)" if setter.projection else "upper limit"
     table = Table(title=f"{model.name}: {setter.cl:.0%} {kind}, {_title(setter)}, {setter.method}")
-    for name in ("mass / MeV", model.strength, "expected", "1 sigma", "upper edge", "events"):
+    names = ("mass / MeV", model.strength, "expected", "1 sigma", "upper edge", "events")
+    for name in (*names, "dS/S threshold", "steps"):
         table.add_column(name, justify="right")
     for point in points:
         low, high = point["bands"][1], point["bands"][3]
@@ -225,8 +229,22 @@ def _table(setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]]
             f"{_number(low)} - {_number(high)}",
             _number(point["upper_edge"]),
             _number(point["events"]),
+            _range(point["threshold_error"].values()),
+            str(point["iterations"]),
         )
+    errors = [
+        f"{search.name} {name.replace('_', ' ')} {size:.2%}"
+        for search in setter.searches
+        for name, size in search.systematics.items()
+    ]
+    table.caption = f"further on the yield: {', '.join(errors) or 'nothing'}"
     return table
+
+
+def _range(values: Iterable[float]) -> str:
+    found = sorted(values)
+    low, high = f"{found[0]:.1%}", f"{found[-1]:.1%}"
+    return low if low == high else f"{low} - {high}"
 
 
 def _number(value: float | None) -> str:

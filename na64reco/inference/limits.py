@@ -22,6 +22,7 @@ import numpy as np
 from na64reco.errors import InferenceError
 from na64reco.inference.counting_model import CountingModel
 from na64reco.inference.couplings import by_iteration, by_root_finding, scan
+from na64reco.inference.poisson import check_level
 from na64reco.inference.search_yields import SearchYields
 from na64reco.inference.upper_limits import expected_limits, upper_limit
 
@@ -96,8 +97,12 @@ class LimitSetter:
         if not self.searches:
             msg = "A limit needs at least one search."
             raise InferenceError(msg)
+        check_level(self.cl)
         if self.exposure is not None and len(self.searches) > 1:
             msg = "An exposure is that of one search; give one, or leave the exposure out."
+            raise InferenceError(msg)
+        if self.exposure is not None and not 0 < self.exposure < float("inf"):
+            msg = f"An exposure must be a positive number of particles, found {self.exposure!r}."
             raise InferenceError(msg)
         names = [search.name for search in self.searches]
         if len(set(names)) < len(names):

@@ -19,7 +19,7 @@ from na64reco.darksector.relic import paper_coupling, thermal_coupling, yield_va
 from na64reco.errors import FileFormatError, InferenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ COSMOLOGY = (3.0, 10.0)
 
 # Okabe and Ito's palette, told apart by every kind of colour vision; dashes differ as well.
 _COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#000000")
-_DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (3, 1.5)), (0, (6, 1.5, 1, 1.5)))
+_DASHES: tuple[Any, ...] = ((0, (6, 2)), (0, (3, 1.5)), (0, (6, 1.5, 1, 1.5)))
 _SETTINGS = {
     "font.size": 11,
     "axes.labelsize": 13,
@@ -63,7 +63,9 @@ _SETTINGS = {
     "axes.linewidth": 1,
     "savefig.transparent": False,
 }
-_THERMAL_POINTS = 14
+_THERMAL_POINTS = 28
+_ROOM = 0.35
+"""For the legend, over the height of what is drawn."""
 _HEAVIEST_RELIC = 2.0
 
 
@@ -124,6 +126,7 @@ def coupling_plane(
     moment: bool = True,
     cosmology: bool = False,
     relic: bool = False,
+    dashed: Collection[str] = (),
     title: str = "",
 ) -> Figure:
     """Mass of the boson against coupling.
@@ -140,7 +143,9 @@ def coupling_plane(
         Mark masses below which the early universe has too much radiation.
     relic
         Draw the coupling with which a dark sector's chi makes all of the dark matter: from
-        freeze-out, and as eq. 2.2 of arXiv:2404.06982.
+        freeze-out, and as eq. 5 of arXiv:2206.03101.
+    dashed
+        Names of curves to be dashed as projections are.
 
     Raises
     ------
@@ -159,9 +164,9 @@ def coupling_plane(
             axes.axvspan(*COSMOLOGY, color="#56B4E9", alpha=0.3, lw=0, label=name)
         if relic:
             _draw_relic(axes, model, mass)
-        _draw_curves(axes, curves, overlays)
+        _draw_curves(axes, curves, overlays, dashed)
         symbol = r"$\epsilon$" if model.strength == "epsilon" else "$g$"
-        _finish(axes, r"$m$ [MeV]", symbol, title)
+        _finish(axes, curves, r"$m$ [MeV]", symbol, title)
     return figure
 
 
@@ -219,14 +224,14 @@ def relic_plane(
     with _style():
         figure, axes = _canvas(curves)
         mass = _masses(curves, overlays)
-        for kind, dashes in zip(kinds, _DASHES, strict=False):
+        for kind, dashes in zip(kinds, ("-", *_DASHES), strict=False):
             one = replace(model, dark=replace(dark, kind=kind))
             at, coupling = _thermal(one, mass)
             y = yield_variable(one, coupling)
             name = f"thermal target, {kind}"
             axes.plot(1e3 * dark.mass_ratio * at, y, color="0.25", ls=dashes, lw=1.4, label=name)
-        _draw_curves(axes, turned, others)
-        _finish(axes, r"$m_\chi$ [MeV]", rf"$y = {factor}\,(m_\chi/m)^4$", title)
+        _draw_curves(axes, turned, others, ())
+        _finish(axes, turned, r"$m_\chi$ [MeV]", rf"$y = {factor}\,(m_\chi/m)^4$", title)
     return figure
 
 
@@ -299,7 +304,10 @@ def _draw_relic(axes: Axes, model: VectorModel, mass: NDArray[np.float64]) -> No
 
 
 def _draw_curves(
-    axes: Axes, curves: Mapping[str, CouplingLimits], overlays: Sequence[Overlay]
+    axes: Axes,
+    curves: Mapping[str, CouplingLimits],
+    overlays: Sequence[Overlay],
+    dashed: Collection[str],
 ) -> None:
     if len(curves) == 1:
         (found,) = curves.values()
@@ -315,9 +323,9 @@ def _draw_curves(
     number = 0
     for number, (name, found) in enumerate(curves.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        dashes = _DASHES[(1 + number) % len(_DASHES)] if found.projection else "-"
+        dashes = _DASHES[number % len(_DASHES)] if found.projection or name in dashed else "-"
         fine = np.isfinite(found.coupling)
-        width = 1.6 if found.projection else 2.2
+        width = 2.2 if dashes == "-" else 1.8
         axes.plot(
             1e3 * found.mass[fine], found.coupling[fine],
             color=colour, ls=dashes, lw=width, label=name,
@@ -334,11 +342,15 @@ def _draw_curves(
         axes.plot(1e3 * other.mass, other.coupling, color=colour, label=other.title, **style)
 
 
-def _finish(axes: Axes, x: str, y: str, title: str) -> None:
-    low, high = axes.dataLim.intervalx
-    axes.set_xlim(low, high)
+def _finish(axes: Axes, curves: Mapping[str, CouplingLimits], x: str, y: str, title: str) -> None:
+    axes.set_xlim(*axes.dataLim.intervalx)
+    # Thermal targets reach far below; the legend is to have room above.
+    found = np.concatenate([c.coupling for c in curves.values()])
+    bottom, top = axes.dataLim.intervaly
+    bottom = max(bottom, float(found.min(initial=1.0)) / 200)
+    axes.set_ylim(0.7 * bottom, 1.5 * top * (top / bottom) ** _ROOM)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if title:
         axes.set_title(title, fontsize=11, loc="left")
-    axes.legend(loc="best", frameon=True, framealpha=0.9, handlelength=2.6)
+    axes.legend(loc="upper left", frameon=True, framealpha=0.9, handlelength=2.6)
