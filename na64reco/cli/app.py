@@ -16,6 +16,7 @@ from na64reco.cli.freeze import freeze_command
 from na64reco.cli.inspect import inspect_command
 from na64reco.cli.limit import limit_command
 from na64reco.cli.lists import selections_command, setups_command
+from na64reco.cli.report import report_command
 from na64reco.cli.run import run_command
 from na64reco.cli.simulate import simulate_command
 from na64reco.cli.yields import searches_command, yield_command
@@ -56,6 +57,7 @@ app.command("simulate")(simulate_command)
 app.command("inspect")(inspect_command)
 app.command("catalogue")(catalogue_command)
 app.command("run")(run_command)
+app.command("report")(report_command)
 app.command("calibrate")(calibrate_command)
 app.command("background")(background_command)
 app.command("efficiency")(efficiency_command)

@@ -1,0 +1,199 @@
+"""Figures of the report: one style, three formats, and their numbers as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "Picture",
+    "garwood",
+    "new_figure",
+    "picture",
+    "picture_of_png",
+    "plain",
+    "report_style",
+    "table_csv",
+]
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, told apart by every kind of colour vision."""
+
+DASHES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""Line styles that go with the colours where lines are smooth, for print in grey."""
+
+_SETTINGS: Final = {
+    "font.size": 10,
+    "axes.labelsize": 11,
+    "axes.titlesize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 8.5,
+    "xtick.major.size": 5,
+    "xtick.minor.size": 2.5,
+    "ytick.major.size": 5,
+    "ytick.minor.size": 2.5,
+    "axes.linewidth": 1,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.transparent": False,
+    # Drawing minor ticks takes as long as all the rest.
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and what it shows as numbers."""
+
+    name: str
+    """For files and anchors: letters, digits and underscores."""
+    title: str
+    caption: str
+    png: bytes
+    """What the page shows."""
+    pdf: bytes
+    csv: str
+    wide: bool = False
+    """Too wide to be shrunk to a phone: it scrolls there, and takes a row of its own elsewhere."""
+
+
+@contextmanager
+def report_style() -> Iterator[None]:
+    """mplhep's ROOT style with fonts that are installed everywhere."""
+    import matplotlib as mpl
+    import mplhep
+
+    style = {k: v for k, v in mplhep.style.ROOT.items() if not k.startswith(("font", "mathtext"))}
+    settings: Any = {**style, **_SETTINGS}
+    with mpl.rc_context(settings):
+        yield
+
+
+def plain(text: str) -> str:
+    r"""A user's text for a figure: no part of it is taken for mathematics.
+
+    >>> plain("cost in $")
+    'cost in \\$'
+    """
+    return text.replace("$", r"\$")
+
+
+def new_figure(
+    rows: int,
+    columns: int,
+    *,
+    size: tuple[float, float],
+    left: float = 0.75,
+    bottom: float = 0.6,
+    top: float = 0.35,
+    right: float = 0.2,
+) -> tuple[Figure, Any]:
+    """Axes of ``size`` inches each with margins of fixed inches (finding them takes longest)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = columns * (size[0] + left + right), rows * (size[1] + bottom + top)
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=(left + right) / size[0],
+        hspace=(bottom + top) / size[1],
+    )
+    return figure, axes
+
+
+def picture(
+    figure: Figure,
+    name: str,
+    title: str,
+    caption: str,
+    rows: Iterable[Sequence[Any]],
+    *,
+    wide: bool = False,
+) -> Picture:
+    """Save a figure as PNG and PDF, without a date, so that it is the same from run to run.
+
+    Parameters
+    ----------
+    rows
+        Of the CSV; the first is the header.
+    """
+    with report_style():
+        png, pdf = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", dpi=150)
+        # The places found for the first format hold for the second.
+        figure.set_layout_engine("none")
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None}, dpi=150)
+    return Picture(name, title, caption, png.getvalue(), pdf.getvalue(), table_csv(rows), wide)
+
+
+def picture_of_png(
+    png: bytes, name: str, title: str, caption: str, rows: Iterable[Sequence[Any]]
+) -> Picture:
+    """A picture that another command drew; the PDF holds the same pixels."""
+    from PIL import Image
+
+    pdf = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        # Pillow writes the time of saving unless it is given one.
+        image.convert("RGB").save(pdf, format="PDF", resolution=130, creationDate=0, modDate=0)
+    return Picture(name, title, caption, png, pdf.getvalue(), table_csv(rows), wide=True)
+
+
+def table_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV; numbers with all digits that count, nothing for None."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow(["" if v is None else _number(v) for v in row])
+    return text.getvalue()
+
+
+def _number(value: Any) -> Any:
+    return f"{float(value):.10g}" if isinstance(value, float | np.floating) else value
+
+
+def garwood(counts: Any, squares: Any) -> NDArray[np.float64]:
+    """Central 68.27 % of a Poisson mean, below and above the counts, shape (2, ...).
+
+    Garwood, Biometrika 28 (1936) 437; sums of weights count as as many events as they are worth.
+    """
+    from scipy.special import gammaincinv
+
+    counts, squares = np.asarray(counts, np.float64), np.asarray(squares, np.float64)
+    weight = np.divide(squares, counts, out=np.ones_like(counts), where=counts > 0)
+    effective = counts / weight
+    low = np.where(effective > 0, gammaincinv(np.maximum(effective, 1e-9), 0.158655), 0.0)
+    high = gammaincinv(effective + 1, 0.841345)
+    return np.asarray([(effective - low) * weight, (high - effective) * weight])
+
+
+def set_log(ax: Axes, largest: float, smallest: float = 1.0) -> None:
+    """A logarithmic axis of counts where they span more than a factor of 50."""
+    if largest > 50 * smallest:
+        ax.set_yscale("log")
+        ax.set_ylim(0.5 * smallest, 5 * largest)
+    else:
+        # Room for the error of the largest.
+        ax.set_ylim(0, 1.15 * (largest + np.sqrt(largest) + smallest))
