@@ -54,6 +54,13 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         ],
         typer.Option(help="How the number of events is limited; see docs/limits.md."),
     ] = "cls",
+    ratio_to: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of mass in MeV and published epsilon of invisible dark photons from "
+            "strahlung: couplings with as many events, whatever the method."
+        ),
+    ] = None,
     alpha_d: Annotated[
         float | None, typer.Option(help="alpha_D of the dark sector; default: the model's.")
     ] = None,
@@ -109,7 +116,14 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         method=method,
         production=production,
     )
-    found = setter.limits(boson, [mass * _MEV for mass in wanted])
+    at = [mass * _MEV for mass in wanted]
+    if ratio_to is None:
+        found = setter.limits(boson, at)
+    else:
+        from na64reco.report.limits import read_overlay
+
+        published = read_overlay(ratio_to)
+        found = setter.by_ratio(boson, at, (published.mass, published.coupling))
     points = [_point(setter, found, i, mass) for i, mass in enumerate(wanted)]
     if csv is not None:
         _write_csv(csv, points)
@@ -123,9 +137,9 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         _write_workspace(workspace, setter, found)
         say(f"{workspace}: likelihood at {wanted[0]:g} MeV")
     if as_json:
-        print_json(_content(setter, boson, points))
+        print_json(_content(setter, boson, points, ratio_to))
         return
-    show(_table(setter, boson, points))
+    show(_table(setter, boson, points, ratio_to))
 
 
 def _overlays(paths: list[Path], figure: Path | None) -> list[Overlay]:
@@ -171,7 +185,7 @@ def _point(setter: LimitSetter, found: CouplingLimits, i: int, mass: float) -> d
 
 
 def _content(
-    setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]]
+    setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]], ratio_to: Path | None
 ) -> dict[str, Any]:
     dark = model.dark
     return {
@@ -182,7 +196,7 @@ def _content(
         if dark is None
         else {"kind": dark.kind, "alpha_D": dark.alpha, "mass_ratio": dark.mass_ratio},
         "production": setter.production,
-        "method": setter.method,
+        "method": setter.method if ratio_to is None else "ratio",
         "cl": setter.cl,
         "exposure": setter.exposure,
         "projection": setter.projection,
@@ -212,11 +226,16 @@ def _write_workspace(path: Path, setter: LimitSetter, found: CouplingLimits) -> 
     path.write_text(json.dumps(workspace(model), indent=2) + "\n", encoding="utf-8")
 
 
-def _table(setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]]) -> Any:
+def _table(
+    setter: LimitSetter, model: VectorModel, points: list[dict[str, Any]], ratio_to: Path | None
+) -> Any:
     from rich.table import Table
 
     kind = "expected limit (projection)" if setter.projection else "upper limit"
-    table = Table(title=f"{model.name}: {setter.cl:.0%} {kind}, {_title(setter)}, {setter.method}")
+    how = f"{setter.cl:.0%} {kind}, {_title(setter)}, {setter.method}"
+    if ratio_to is not None:
+        how = f"as many events in {_title(setter)} as dark photons at the limit of {ratio_to.name}"
+    table = Table(title=f"{model.name}: {how}")
     names = ("mass / MeV", model.strength, "expected", "1 sigma", "upper edge", "events")
     for name in (*names, "dS/S threshold", "steps"):
         table.add_column(name, justify="right")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from na64reco.darksector.models import DarkPhoton, DarkSector
 from na64reco.errors import InferenceError
 from na64reco.inference.counting_model import CountingModel
 from na64reco.inference.couplings import by_iteration, by_root_finding, scan
@@ -296,4 +297,70 @@ class LimitSetter:
             iterated=np.where(np.isfinite(found), iterated.coupling, np.inf),
             iterations=iterated.iterations,
             projection=self.projection,
+        )
+
+    def by_ratio(
+        self, model: VectorModel, mass: ArrayLike, published: tuple[ArrayLike, ArrayLike]
+    ) -> CouplingLimits:
+        """Couplings with as many events as dark photons at their published limit.
+
+        The ratio method of arXiv:2206.03101 (eq. 12-15): what does not depend on the model cancels,
+        exposure, efficiency, statistics. Nothing is expected; all bands are infinite.
+
+        Parameters
+        ----------
+        mass
+            GeV, shape (masses,).
+        published
+            Masses, GeV, ascending, and limits on epsilon of invisible dark photons from strahlung
+            alone; in between by power laws.
+
+        Raises
+        ------
+        InferenceError
+            For masses beyond the published ones.
+        ModelError
+            As `limits`.
+        """
+        masses = np.atleast_1d(np.asarray(mass, dtype=np.float64))
+        known, epsilon = (np.asarray(column, dtype=np.float64) for column in published)
+        if np.any((masses < known[0] * (1 - 1e-9)) | (masses > known[-1] * (1 + 1e-9))):
+            msg = (
+                f"The published curve is for {1e3 * known[0]:g} to {1e3 * known[-1]:g} MeV, masses "
+                f"are {1e3 * masses.min():g} to {1e3 * masses.max():g} MeV; it is not extrapolated."
+            )
+            raise InferenceError(msg)
+        mixing = np.exp(np.interp(np.log(masses), np.log(known), np.log(epsilon)))
+        invisible = DarkPhoton(DarkSector(alpha=1.0))
+        photons = [
+            yields.events(
+                invisible, masses, mixing, production="strahlung", exposure=self.exposure
+            ).total
+            for yields in self._yields
+        ]
+        events = np.concatenate(photons).sum(axis=0)
+
+        def total(coupling: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(self._signal(model, masses, coupling).sum(axis=0))
+
+        narrow = np.full(masses.shape, 10 * BOUNDS[0])
+        with np.errstate(divide="ignore"):
+            start = narrow * np.sqrt(events / total(narrow))
+        start = np.where(np.isfinite(start), np.minimum(start, BOUNDS[1]), narrow)
+        excluded = by_root_finding(total, events, BOUNDS)
+        iterated = by_iteration(total, events, start)
+        there = np.isfinite(excluded.lower)
+        coupling = np.where(there, excluded.lower, start)
+        signal = self._signal(model, masses, coupling)
+        return CouplingLimits(
+            mass=masses,
+            coupling=excluded.lower,
+            upper=excluded.upper,
+            bands=np.full((5, len(masses)), np.inf),
+            events=events,
+            signal=signal,
+            threshold_error=np.zeros(signal.shape),
+            iterated=np.where(there, iterated.coupling, np.inf),
+            iterations=iterated.iterations,
+            projection=False,
         )

@@ -196,18 +196,22 @@ def test_a_counting_json_is_a_search(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def electrons():
-    """Vanilla L_mu - L_tau, na64e-2024."""
-    mass = np.array([1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 3e-3, 0.18, 0.24, 0.28, 0.34, 0.5])
-    return LimitSetter((load_search("na64e-2024"),)).limits(VANILLA, mass)
+def of_electrons():
+    return LimitSetter((load_search("na64e-2024"),))
 
 
 @pytest.fixture(scope="module")
-def dark():
+def electrons(of_electrons):
+    """Vanilla L_mu - L_tau, na64e-2024."""
+    mass = np.array([1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 3e-3, 0.18, 0.24, 0.28, 0.34, 0.5])
+    return of_electrons.limits(VANILLA, mass)
+
+
+@pytest.fixture(scope="module")
+def dark(of_electrons):
     """The same with alpha_D = 0.1 and 0.02."""
     mass = np.array([1e-3, 0.05, 0.18, 0.22, 0.24, 0.28, 0.5])
-    one = LimitSetter((load_search("na64e-2024"),))
-    return [one.limits(load_model("lmutau-dark", alpha=a), mass) for a in (0.1, 0.02)]
+    return [of_electrons.limits(load_model("lmutau-dark", alpha=a), mass) for a in (0.1, 0.02)]
 
 
 def test_light_bosons_of_electrons(electrons):
@@ -237,6 +241,29 @@ def test_2018_touches_the_band_at_1_mev():
     """arXiv:2206.03101: g = 5.2e-4 at 1 MeV; directly within 25 %."""
     found = LimitSetter((load_search("na64e-2018"),)).limits(VANILLA, [1e-3])
     assert found.coupling[0] == pytest.approx(5.2e-4, rel=0.25)
+
+
+def test_ratio_to_the_published_dark_photon():
+    """PRL 123, 121801, Fig. 3 (MeV, epsilon); couplings in closed form, to 2 %.
+
+    L_mu - L_tau: epsilon / |Pi|, always neutrinos; 5.2e-4 at 1 MeV (arXiv:2206.03101). B - L: e
+    epsilon, over the root of 3/5 into neutrinos from two electron masses on.
+    """
+    mass = np.array([1.0, 13.36, 57.19]) / 1e3
+    epsilon = np.array([7.544e-6, 4.262e-5, 1.812e-4])
+    one = LimitSetter((load_search("na64e-2018"),), production="strahlung")
+    found = one.by_ratio(VANILLA, mass, (mass, epsilon))
+    # |Pi| / g by numerical integration of eq. 2.3 of arXiv:2404.06982.
+    loop = np.array([0.014433, 0.01446, 0.01459])
+    np.testing.assert_allclose(found.coupling, epsilon / loop, rtol=5e-3)
+    assert found.coupling[0] == pytest.approx(5.2e-4, rel=0.02)
+    charge = np.sqrt(4 * np.pi / 137.036)
+    expected = charge * epsilon / np.sqrt([1.0, 0.6, 0.6])
+    found = one.by_ratio(load_model("b-l"), mass, (mass, epsilon))
+    np.testing.assert_allclose(found.coupling, expected, rtol=5e-3)
+    np.testing.assert_allclose(found.iterated, found.coupling, rtol=1e-4)
+    with pytest.raises(InferenceError, match=r"for 1 to 57.19 MeV, masses are 0.5 to 0.5 MeV"):
+        one.by_ratio(VANILLA, [5e-4], (mass, epsilon))
 
 
 def test_the_cusp_of_the_resonance(electrons, dark):
