@@ -53,6 +53,13 @@ def background_command(  # noqa: PLR0917 - the options of the command
         str | None,
         typer.Option(metavar="K[,ERROR]", help="Efficiency of the cuts; default: efficiency.json."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Folder of calibration runs whose efficiency.json has kappa; default: OUT itself.",
+        ),
+    ] = None,
     signal: Annotated[
         str | None,
         typer.Option(help="Simulated dataset of signal to choose the box with."),
@@ -85,7 +92,7 @@ def background_command(  # noqa: PLR0917 - the options of the command
 
     [bold]Examples[/bold]
 
-    na64reco background out
+    na64reco background out --calibration calibration_out
 
     na64reco background out_1 out_2 -o all --component muons=1e12,0.3 --eot 9.1e11,5e10 --kappa 0.5
     """
@@ -111,6 +118,7 @@ def background_command(  # noqa: PLR0917 - the options of the command
         threshold_error=threshold_error,
         exposure=_number(eot, "--eot"),
         kappa=_number(kappa, "--kappa"),
+        calibration=calibration,
         seed=seed,
         toys=toys,
     )

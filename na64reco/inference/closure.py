@@ -90,20 +90,27 @@ def close(
     )
 
 
-def closure_tests(period: PeriodData) -> tuple[Closure, ...]:
-    """Sideband A from its upper part to its lower, sideband C from far to near the box."""
+def closure_tests(period: PeriodData, *, top: float | None = None) -> tuple[Closure, ...]:
+    """Sideband A from its upper part to its lower, sideband C from far to near the box.
+
+    Parameters
+    ----------
+    top
+        Another upper end of sideband A, GeV; default: its own.
+    """
     box, data = period.box, period.data
+    end = box.top if top is None else min(top, box.top)
     tests: list[Closure] = []
     a = data.take(data.hcal < box.hcal)
     for share in (0.3, 0.5):
-        middle = round(box.ecal + share * (box.top - box.ecal))
+        middle = round(box.ecal + share * (end - box.ecal))
         tests += [
             close(
                 f"A: E_ECAL, {shape.name}",
                 a.ecal,
                 a.weight,
                 shape,
-                fitted=(middle, box.top),
+                fitted=(middle, end),
                 predicted=(box.ecal, middle),
                 scale=period.beam,
             )

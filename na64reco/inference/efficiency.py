@@ -17,6 +17,7 @@ statistics (J. Paule, J. Mandel, J. Res. NBS 87 (1982) 377), since calibration r
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from na64reco.inference.efficiency_results import TurnOn
+    from na64reco.inference.efficiency_results import PileUp, TurnOn
     from na64reco.selection.counts import Counts
 
     Array = NDArray[Any]
@@ -210,6 +211,8 @@ def dataset_efficiency(
             periods[period] = table.kappa(mask, contamination, spread=_spread(mine))
         found = points(counts, counts["passed"][:, -1], table.base)
         pile_up = None if found is None else fit_pile_up(found, intensity=intensity)
+        if pile_up is not None:
+            pile_up = _of_electrons(pile_up, contamination)
         if pile_up is None:
             notes.append("no dependence on pile-up: all at one intensity, or no measure of it")
     up = [i for i, cut in enumerate(selection.cuts) if i >= first and not is_downstream(cut)]
@@ -231,6 +234,16 @@ def dataset_efficiency(
         tag_and_probe=tags,
         signal=signal_efficiency(counted, counts),
         notes=tuple(notes),
+    )
+
+
+def _of_electrons(fit: PileUp, contamination: Measurement) -> PileUp:
+    """The fit is to all particles; its values at the same intensities for those of the beam."""
+    at = fit.extrapolated
+    return replace(
+        fit,
+        zero=correct_for_contamination(fit.zero, contamination),
+        extrapolated=None if at is None else correct_for_contamination(at, contamination),
     )
 
 

@@ -169,6 +169,8 @@ class EfficiencyFile:
     def kappa(self, *, dataset: str | None = None, period: str | None = None) -> Measurement:
         """kappa of a dataset, by default the only one that has it, in one period or altogether.
 
+        Where it was extrapolated to an intensity it is kappa there, that of the physics runs.
+
         Raises
         ------
         InferenceError
@@ -184,15 +186,16 @@ class EfficiencyFile:
             )
             raise InferenceError(msg)
         found = have[dataset]
-        if period is None:
-            assert found.kappa is not None
-            return found.kappa.kappa
-        if period not in found.periods:
+        if period is not None and period not in found.periods:
             msg = f"There is no kappa of the period {period!r}. " + did_you_mean(
                 period, found.periods
             )
             raise InferenceError(msg)
-        return found.periods[period].kappa
+        if found.pile_up is not None and found.pile_up.extrapolated is not None:
+            return found.pile_up.extrapolated
+        chosen = found.kappa if period is None else found.periods[period]
+        assert chosen is not None
+        return chosen.kappa
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""

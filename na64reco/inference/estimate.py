@@ -74,6 +74,8 @@ class Options:
     """GeV, of E_thr: the ECAL's scale, assumed."""
     exposure: Number | None = None
     kappa: Number | None = None
+    calibration: Path | None = None
+    """Folder of calibration runs with efficiency.json, for kappa; default: the folders of data."""
     seed: int = 1
     toys: int = 2000
 
@@ -166,7 +168,7 @@ def _estimate(
     c = bg.punch_through(period, rng, toys=options.toys)
     notes: list[str] = []
     exposure = options.exposure or _exposure(members, notes)
-    kappa = options.kappa or _kappa(members, notes)
+    kappa = options.kappa or _kappa(members, options.calibration, notes)
     box = (period.box.ecal, period.box.hcal)
     components = [bg.component_of("upstream", a), bg.component_of("punch-through", c)]
     for name, sample in options.simulated.items():
@@ -237,7 +239,7 @@ def _estimate(
         a,
         c,
         tuple(components),
-        closure_tests(period),
+        closure_tests(period, top=options.top),
         choice,
         counting,
     )
@@ -281,14 +283,22 @@ def _exposure(members: Sequence[tuple[Folder, PeriodData]], notes: list[str]) ->
     )
 
 
-def _kappa(members: Sequence[tuple[Folder, PeriodData]], notes: list[str]) -> Number | None:
+def _kappa(
+    members: Sequence[tuple[Folder, PeriodData]], calibration: Path | None, notes: list[str]
+) -> Number | None:
     """Mean over the folders that have one; their errors are taken as common."""
     found = []
-    for folder, period in members:
-        if not (folder.path / EFFICIENCY).is_file():
+    period = members[0][1]
+    paths = [folder.path for folder, _ in members] if calibration is None else [calibration]
+    for path in paths:
+        if calibration is None and not (path / EFFICIENCY).is_file():
             continue
+        file = load_efficiency(path)
+        if file.setup != period.setup:
+            msg = f"{path} holds kappa of {file.setup}; the data are of {period.setup}."
+            raise InferenceError(msg)
         try:
-            found.append(load_efficiency(folder.path).kappa(period=period.name))
+            found.append(file.kappa(period=period.name))
         except InferenceError as error:
             notes.append(f"kappa not known: {error}")
     if not found:

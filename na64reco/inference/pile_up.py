@@ -53,12 +53,17 @@ def intensities(counts: Counts) -> Array | None:
     """Beam particles in each spill by the scaler, shape (rows,); NaN where unknown.
 
     n events see the count rise n - 1 times between the first and the last of them, and come at
-    random: the whole spill has (n + 1) / (n - 1) of that.
+    random: the whole spill has (n + 1) / (n - 1) of that. The last spill of a run may be cut short
+    and is unknown.
     """
     if "scaler_last" not in counts.columns:
         return None
     n = counts["events"].astype(np.float64)
+    runs, index = np.unique(counts.run, return_inverse=True)
+    last = np.full(len(runs), np.iinfo(np.int64).min)
+    np.maximum.at(last, np.ravel(index), counts.spill)
     known = (counts["scaler_last"] > counts["scaler_first"]) & (n >= 10)
+    known &= counts.spill < last[np.ravel(index)]
     span = np.where(known, counts["scaler_last"] - counts["scaler_first"], 0)
     result: Array = np.where(known, span * (n + 1) / np.maximum(n - 1, 1), np.nan)
     return result
