@@ -19,7 +19,12 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
             metavar="FILES", help="Hit files, folders, globs, or NAME=FILE to name a dataset."
         ),
     ],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Fileset YAML to write.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="Fileset to write: .yaml, or .json, which is read faster."
+        ),
+    ] = None,
     dataset: Annotated[
         str, typer.Option(help="Dataset of the files that have no NAME= in front.")
     ] = "events",
@@ -33,7 +38,7 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
         bool, typer.Option("--json", help="Print the catalogue as JSON, instead of or beside -o.")
     ] = False,
 ) -> None:
-    """Write entries, size, SHA-256, branches and runs of hit files to a fileset YAML.
+    """Write entries, size, checksums, branches and runs of hit files to a fileset YAML.
 
     `na64reco run` takes the fileset, and coffea does; `run` refuses a file that has changed since.
 

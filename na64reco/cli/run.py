@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,8 @@ import typer
 from na64reco.cli.common import print_json, progress_bar, say, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from na64reco.processors import RunReport
 
 __all__ = ["run_command"]
@@ -47,11 +50,27 @@ def run_command(  # noqa: PLR0917 - the options of the command
     dataset: Annotated[
         str, typer.Option(help="Dataset of the files that have no NAME= in front.")
     ] = "events",
+    memory: Annotated[
+        float,
+        typer.Option(min=0.5, help="GB that a process of --executor futures may hold."),
+    ] = 4.0,
+    timeout: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds after which such a process is taken for hung."),
+    ] = 1800.0,
     skip_bad_files: Annotated[
         bool,
         typer.Option(
             "--skip-bad-files",
             help="Leave out files that are broken, each as a whole, and record why.",
+        ),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue a run that was stopped or killed; finished chunks that nothing has "
+            "changed for are not done again.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -96,10 +115,12 @@ def run_command(  # noqa: PLR0917 - the options of the command
     na64reco run my_selection.yaml data=runs/run_61*.root mc=signal.root -o out --executor futures
 
     na64reco run electron-invisible-2022 fileset.yaml -o out --skip-bad-files --overwrite
+
+    na64reco run electron-invisible-2022 fileset.yaml -o out --executor futures --resume
     """
     from na64reco.processors import run
 
-    with progress_bar("Events", "events") as progress:
+    with _chunks_stay(out), progress_bar("Events", "events") as progress:
         report = run(
             selection,
             files,
@@ -109,7 +130,10 @@ def run_command(  # noqa: PLR0917 - the options of the command
             workers=workers,
             scheduler=scheduler,
             chunk_size=chunk_size,
+            memory=int(memory * 1e9),
+            timeout=timeout,
             skip_bad_files=skip_bad_files,
+            resume=resume,
             overwrite=overwrite,
             mapping=mapping,
             calib=calib,
@@ -124,6 +148,19 @@ def run_command(  # noqa: PLR0917 - the options of the command
         print_json(_summary(report))
     else:
         _print(report)
+
+
+@contextmanager
+def _chunks_stay(out: Path) -> Iterator[None]:
+    """After an error, say that what was finished is not lost."""
+    from na64reco.processors.outputs import chunk_folder
+
+    try:
+        yield
+    except BaseException:
+        if chunk_folder(out).is_dir():
+            say("Finished chunks are kept: the same command with --resume continues.")
+        raise
 
 
 def _draw(folder: Path, report: RunReport) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from na64reco.events.check import check_branches, check_events, event_problems, find_duplicates
 from na64reco.events.columns import EventBatch, Hits, concatenate
-from na64reco.events.files import HitFile, open_file
+from na64reco.events.files import HitFile, PassingError, open_file, touching
 from na64reco.events.inspect import BranchReport, FileReport, WaveformReport, inspect_file
 from na64reco.events.mapping import Mapping, Source, load_mapping
 from na64reco.events.nano import HitSchema
@@ -42,6 +42,7 @@ __all__ = [
     "HitSchema",
     "Hits",
     "Mapping",
+    "PassingError",
     "Source",
     "WaveformReport",
     "check_branches",
@@ -59,4 +60,5 @@ __all__ = [
     "read_hits",
     "read_scalar",
     "source_of",
+    "touching",
 ]

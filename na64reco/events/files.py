@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,25 @@ from na64reco.events.schema import TREE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["HitFile", "open_file", "reading"]
+__all__ = ["HitFile", "PassingError", "open_file", "reading", "touching"]
 
 _RNTUPLE = {"ROOT::RNTuple", "ROOT::Experimental::RNTuple"}
 _REMAKE = "Copy or make it again."
+
+
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "EAGAIN", "EBUSY", "EINTR", "ETIMEDOUT", "EREMOTEIO", "ENOTCONN"),
+        *("ENETDOWN", "ENETUNREACH", "ENETRESET", "EHOSTDOWN", "EHOSTUNREACH"),
+        *("ECONNRESET", "ECONNREFUSED", "ECONNABORTED", "EMFILE", "ENFILE"),
+    )
+    if hasattr(errno, name)
+)
+
+
+class PassingError(FileFormatError):
+    """A file that cannot be read now, but perhaps a little later: an error of disk or network."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,8 @@ def reading(source: str, what: str) -> Iterator[None]:
     except (Na64recoError, MemoryError):
         raise
     except Exception as error:
+        if passing := _passing(error):
+            raise _not_now(source, passing) from error
         # Corrupt bytes surface as nearly any exception, from struct.error to RecursionError.
         reason = (
             f"{type(error).__name__}: {str(error).strip().splitlines()[0]:.200}"
@@ -73,6 +91,43 @@ def reading(source: str, what: str) -> Iterator[None]:
             f"reads ({reason}). {_REMAKE}"
         )
         raise FileFormatError(msg) from error
+
+
+@contextmanager
+def touching(path: str | Path) -> Iterator[None]:
+    """Turn errors of the file system inside into a `FileFormatError` that names the file."""
+    path = Path(path)
+    try:
+        yield
+    except FileNotFoundError:
+        near = [p.name for p in path.parent.glob("*.root")] if path.parent.is_dir() else []
+        msg = f"There is no file {path}." + (f" {did_you_mean(path.name, near)}" if near else "")
+        raise FileFormatError(msg) from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        if passing := _passing(error):
+            raise _not_now(str(path), passing) from error
+        msg = f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}."
+        raise FileFormatError(msg) from None
+
+
+def _passing(error: BaseException | None) -> OSError | None:
+    """The error of disk or network in a chain of errors that may not come again."""
+    for _ in range(10):
+        if error is None:
+            return None
+        if isinstance(error, OSError) and (
+            error.errno in _PASSING or isinstance(error, TimeoutError | ConnectionError)
+        ):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _not_now(source: str, error: OSError) -> PassingError:
+    return PassingError(
+        f"{source} cannot be read at the moment: {error.strerror or error or type(error).__name__}."
+        " Disk or network failed; try again."
+    )
 
 
 def open_file(path: str | Path, *, tree: str = TREE) -> HitFile:
@@ -122,20 +177,14 @@ def _kind(name: str, tree: str, classes: Mapping[str, str]) -> Literal["ttree", 
 
 def _check_container(path: Path) -> None:
     """Size and header: what can be said without reading any object."""
-    try:
+    with touching(path):
         size = path.stat().st_size
-        if path.is_dir():
-            msg = f"{path} is a folder, but a ROOT file was expected. Name the files in it."
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "no regular file"
+            msg = f"{path} is {kind}, but a ROOT file was expected. Name the files in it."
             raise FileFormatError(msg)
         with path.open("rb") as file:
             header = file.read(20)
-    except FileNotFoundError:
-        near = [p.name for p in path.parent.glob("*.root")] if path.parent.is_dir() else []
-        msg = f"There is no file {path}." + (f" {did_you_mean(path.name, near)}" if near else "")
-        raise FileFormatError(msg) from None
-    except OSError as error:
-        msg = f"{path} cannot be opened: {error.strerror or error}."
-        raise FileFormatError(msg) from None
     if size == 0:
         msg = f"{path} is empty (0 bytes). {_REMAKE}"
         raise FileFormatError(msg)

@@ -6,19 +6,21 @@ from na64reco.processors.collect import DatasetReport
 from na64reco.processors.file_catalogue import CatalogueEntry, catalogue, write_catalogue
 from na64reco.processors.fileset import Fileset, FilesetError, InputFile, resolve_inputs
 from na64reco.processors.job import RunReport, needed_branches, run
-from na64reco.processors.ledger import FileOutcome, Ledger
+from na64reco.processors.ledger import ChunkOutcome, FileOutcome, Ledger, LedgerError
 from na64reco.processors.pools import EXECUTORS, WorkerError
 from na64reco.processors.processor import Result, SelectionProcessor, SkimBlocks
 
 __all__ = [
     "EXECUTORS",
     "CatalogueEntry",
+    "ChunkOutcome",
     "DatasetReport",
     "FileOutcome",
     "Fileset",
     "FilesetError",
     "InputFile",
     "Ledger",
+    "LedgerError",
     "Result",
     "RunReport",
     "SelectionProcessor",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import hist
     from numpy.typing import NDArray
 
-    from na64reco.processors.execute import BadFile
+    from na64reco.processors.chunks import BadFile
     from na64reco.processors.ledger import Ledger
     from na64reco.processors.processor import Result, SelectionProcessor
     from na64reco.processors.skim import SkimWriter
@@ -59,6 +59,8 @@ class Collector:
         self._selected: dict[str, int] = {}
         self.conditions: set[tuple[int, str]] = set()
         """(run, digest of the conditions in use)."""
+        self.events: dict[str, int] = {}
+        """Events in the results, by dataset."""
 
     def accept(
         self, dataset: str, result: Result, selected: Iterable[dict[str, NDArray[Any]]]
@@ -71,6 +73,7 @@ class Collector:
         self._selected[dataset] = self._selected.get(dataset, 0) + new
         self.conditions |= result["conditions"]
         result["seen"] = {}
+        self.events[dataset] = self.events.get(dataset, 0) + result["events"]
         known = self._results.get(dataset)
         self._results[dataset] = result if known is None else add_results(known, result)
 

@@ -7,15 +7,20 @@ for any number of workers, and a file that turns out bad in its last chunk leave
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
+from na64reco.errors import DataError, MappingError
+from na64reco.processors.chunks import BAD_FILE, BadFile, Chunk, probe_file, process_chunk
 from na64reco.processors.intervals import SeenEvents
-from na64reco.processors.ledger import FileOutcome, Ledger
-from na64reco.processors.probe import FileFacts, probe
+from na64reco.processors.kept import Nothing
+from na64reco.processors.ledger import ChunkOutcome, FileOutcome, Ledger
+from na64reco.processors.pools import Lost, WorkerError
+from na64reco.processors.probe import FileFacts, catalogued
 from na64reco.processors.processor import (
     Result,
     SelectionProcessor,
@@ -34,97 +39,16 @@ if TYPE_CHECKING:
 
     Accept = Callable[[str, Result, Iterable[dict[str, NDArray[Any]]]], None]
 
-__all__ = [
-    "BadFile",
-    "Chunk",
-    "add_results",
-    "probe_files",
-    "process_chunk",
-    "process_files",
-    "release",
-]
-
-BAD_FILE = (FileFormatError, DataError, MappingError)
-"""Errors that a single file is to blame for; `--skip-bad-files` skips files that raise them."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some consecutive entries of a file."""
-
-    file: int
-    """Position in the fileset."""
-    path: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class BadFile:
-    """Why a file cannot be used; sent back from a worker instead of a result."""
-
-    kind: type[Na64recoError]
-    reason: str
-
-    def error(self) -> Na64recoError:
-        """As an exception again."""
-        return self.kind(self.reason)
-
-    @classmethod
-    def of(cls, error: Na64recoError, path: str) -> BadFile:
-        """From an exception; the reason names the file."""
-        reason = str(error)
-        return cls(type(error), reason if path in reason else f"{path}: {reason}")
-
-
-def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result | BadFile:
-    """One chunk, in whatever process this is called.
-
-    Everything that is wrong with the file comes back as a `BadFile`; other errors (conditions,
-    selection, bugs) are raised, with a note that says where.
-    """
-    from na64reco.events import open_events
-
-    try:
-        events = open_events(
-            chunk.path, mapping=mapping, entry_start=chunk.start, entry_stop=chunk.stop
-        )
-        try:
-            return processor.reduce(events, source=chunk.path, entry=chunk.start)
-        finally:
-            release(events)
-    except BAD_FILE as error:
-        return BadFile.of(error, chunk.path)
-    except Exception as error:
-        error.add_note(f"in entries {chunk.start} to {chunk.stop} of {chunk.path}")
-        raise
-
-
-def release(events: Any) -> None:
-    """Close the file of events that nobody needs any more, and drop what uproot cached of it.
-
-    A tree and its file refer to each other: until Python looks for such circles, some chunks
-    later, the arrays and the pages of the mapped file would stay in memory.
-    """
-    handle = events.attrs["@events_factory"].file_handle
-    cache = handle.file.array_cache
-    if cache is not None:
-        cache.clear()
-    handle.close()
-
-
-def probe_file(mapping: Any, file: InputFile) -> FileFacts | BadFile:
-    """What is in a file and whether it is what the fileset promises."""
-    try:
-        return probe(file, mapping=mapping)
-    except BAD_FILE as error:
-        return BadFile.of(error, file.path)
+__all__ = ["add_results", "probe_files", "process_files"]
 
 
 def probe_files(
     files: Sequence[InputFile], pool: Pool, *, mapping: Any = None, skip_bad_files: bool = False
 ) -> list[FileFacts | BadFile]:
-    """Open every file once, before any event counts.
+    """Open every file that no catalogue describes, before any event counts.
+
+    Files with all facts in the fileset are believed for the time being: each process checks them
+    against the file itself before it reads an event.
 
     Raises
     ------
@@ -132,13 +56,36 @@ def probe_files(
         For the first bad file in the order of the fileset, unless `skip_bad_files`; and if a
         dataset mixes data with simulation.
     """
-    facts: list[FileFacts | BadFile] = []
-    for _, found in pool.ordered(probe_file, ((mapping, file) for file in files)):
+    facts: list[FileFacts | BadFile | None] = [_believed(file, mapping) for file in files]
+    open_first = [(file,) for file, known in zip(files, facts, strict=True) if known is None]
+    probed = pool.ordered(partial(probe_file, mapping), open_first) if open_first else iter(())
+    for i, known in enumerate(facts):
+        found = known
+        if known is None:
+            (file,), found = next(probed)
+            if isinstance(found, Lost):
+                found = _killed(file.path, "while it was opened", found)
+            facts[i] = found
         if isinstance(found, BadFile) and not skip_bad_files:
             raise found.error()
-        facts.append(found)
-    _refuse_mixtures(files, facts)
-    return facts
+    complete = [found for found in facts if found is not None]
+    _refuse_mixtures(files, complete)
+    return complete
+
+
+def _believed(file: InputFile, mapping: Any) -> FileFacts | BadFile | None:
+    try:
+        return catalogued(file, mapping=mapping)
+    except MappingError as error:
+        return BadFile.of(error, file.path)
+
+
+def _killed(path: str, where: str, lost: Lost) -> BadFile:
+    return BadFile(
+        WorkerError,
+        f"{path} takes down the process that reads it, {where}: {lost.reason}. Leave the file out "
+        "(--skip-bad-files), or try a smaller --chunk-size or more --memory.",
+    )
 
 
 def process_files(
@@ -149,6 +96,7 @@ def process_files(
     *,
     accept: Accept,
     spool: Spool,
+    kept: Nothing | None = None,
     mapping: Any = None,
     chunk_size: int = 50_000,
     skip_bad_files: bool = False,
@@ -164,6 +112,8 @@ def process_files(
         Called with dataset, joined result and blocks of selected events of a file.
     spool
         Keeps the selected events of the file in work.
+    kept
+        Results of an earlier run, and where to put those of this one.
     progress
         Called with the number of events done or skipped and the number of all events.
 
@@ -174,14 +124,46 @@ def process_files(
     """
     book = _Book(files, facts, accept, spool, skip_bad_files=skip_bad_files)
     total = sum(f.entries for f in facts if isinstance(f, FileFacts))
-    tasks = ((processor, mapping, chunk) for chunk in book.chunks(chunk_size))
-    for (_, _, chunk), result in pool.ordered(process_chunk, tasks):
+    work = partial(process_chunk, processor, mapping)
+    for chunk, result in _results(book.chunks(chunk_size), work, pool, kept or Nothing()):
         book.enter(chunk, result)
         if progress is not None:
             progress(book.entries_before(chunk.file) + chunk.stop, total)
     if progress is not None:
         progress(total, total)
     return book.ledger()
+
+
+def _results(
+    chunks: Iterable[Chunk],
+    work: Callable[[Chunk], Result | BadFile],
+    pool: Pool,
+    kept: Nothing,
+) -> Iterator[tuple[Chunk, Result | BadFile]]:
+    """Results in the order of the chunks: those that are kept, and the others from the pool."""
+    order: deque[Chunk] = deque()
+
+    def missing() -> Iterator[tuple[Chunk]]:
+        for chunk in chunks:
+            order.append(chunk)
+            if not kept.find(chunk):
+                yield (chunk,)
+
+    for (chunk,), result in pool.ordered(work, missing()):
+        while order[0] is not chunk:
+            known = order.popleft()
+            yield known, kept.load(known) or work(known)
+        order.popleft()
+        if isinstance(result, Lost):
+            where = f"entries {chunk.start} to {chunk.stop}"
+            yield chunk, _killed(chunk.path, where, result)
+            continue
+        if not isinstance(result, BadFile):
+            kept.keep(chunk, result)
+        yield chunk, result
+    while order:
+        known = order.popleft()
+        yield known, kept.load(known) or work(known)
 
 
 def _refuse_mixtures(files: Sequence[InputFile], facts: Sequence[FileFacts | BadFile]) -> None:
@@ -217,6 +199,8 @@ class _Book:
             i: found.reason for i, found in enumerate(facts) if isinstance(found, BadFile)
         }
         self._read: dict[int, int] = {}
+        self._failed: dict[int, Chunk] = {}
+        self._size = 1
         self._part: Result | None = None
         self._seen: dict[str, SeenEvents] = {}
 
@@ -226,13 +210,15 @@ class _Book:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """All chunks in order, without those of files that are known to be bad by then."""
+        self._size = size
         for i, (file, found) in enumerate(zip(self._files, self._facts, strict=True)):
             if not isinstance(found, FileFacts):
                 continue
             for start in range(0, found.entries, size):
                 if i in self._bad:
                     break
-                yield Chunk(i, file.path, start, min(start + size, found.entries))
+                stop = min(start + size, found.entries)
+                yield Chunk(i, file.path, start, stop, found.promise)
 
     def enter(self, chunk: Chunk, result: Result | BadFile) -> None:
         """The result of one chunk; they come in the order of `chunks`."""
@@ -254,6 +240,7 @@ class _Book:
             if not self._skip:
                 raise
             self._bad[chunk.file] = str(error)
+            self._failed[chunk.file] = chunk
             self._part = None
             self._spool.clear()
             return
@@ -277,8 +264,10 @@ class _Book:
             events_read=self._read.get(i, 0),
             events_skipped=file.entries if bad else 0,
             size=file.size,
+            xxh3=file.xxh3,
             sha256=file.sha256,
             simulated=None,
+            chunks=self._chunks_of(i),
         )
         if isinstance(found, BadFile):
             # What the file holds is hearsay of the fileset, if anything at all.
@@ -289,9 +278,24 @@ class _Book:
             entries=found.entries,
             events_skipped=found.entries if bad else 0,
             size=found.size,
+            xxh3=found.xxh3,
             sha256=found.sha256,
             simulated=found.simulated,
         )
+
+    def _chunks_of(self, i: int) -> tuple[ChunkOutcome, ...]:
+        found, reason, failed = self._facts[i], self._bad.get(i), self._failed.get(i)
+        if isinstance(found, BadFile):
+            entries = self._files[i].entries
+            return () if not entries else (ChunkOutcome(0, entries, "failed", reason),)
+        outcomes = []
+        for start in range(0, found.entries, self._size):
+            stop = min(start + self._size, found.entries)
+            if failed is not None and start == failed.start:
+                outcomes.append(ChunkOutcome(start, stop, "failed", reason))
+            else:
+                outcomes.append(ChunkOutcome(start, stop, "skipped" if reason else "ok"))
+        return tuple(outcomes)
 
 
 def add_results(a: Result, b: Result) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import yaml
 
 from na64reco.errors import OutputExistsError
 from na64reco.events import open_events, read_scalar
-from na64reco.processors.execute import release
+from na64reco.processors.chunks import release
 from na64reco.processors.probe import FileFacts, probe
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def catalogue(
     """
     entries = []
     for i, file in enumerate(fileset.files):
-        facts = probe(file, mapping=mapping)
+        facts = probe(file, mapping=mapping, sha256=True)
         events = open_events(file.path, mapping=mapping)
         run, spill = read_scalar(events, "run"), read_scalar(events, "spill")
         release(events)
@@ -76,6 +78,7 @@ def as_fileset(
     such a folder can be moved as a whole.
     """
     content: dict[str, Any] = {}
+    shared: dict[tuple[str, ...], list[str]] = {}  # YAML writes the same list once
     for entry in entries:
         dataset = content.setdefault(entry.dataset, {"treename": "Events", "files": {}})
         dataset["files"][_written_path(entry.path, folder)] = {
@@ -83,12 +86,13 @@ def as_fileset(
             "entries": entry.facts.entries,
             "num_entries": entry.facts.entries,
             "size": entry.facts.size,
+            "xxh3": entry.facts.xxh3,
             "sha256": entry.facts.sha256,
             "container": entry.facts.format,
             "simulated": entry.facts.simulated,
             "runs": list(entry.runs),
             "spills": entry.spills,
-            "branches": list(entry.facts.branches),
+            "branches": shared.setdefault(entry.facts.branches, list(entry.facts.branches)),
         }
     return content
 
@@ -112,7 +116,7 @@ def check_absent(path: Path, *, overwrite: bool) -> None:
 def write_catalogue(
     entries: tuple[CatalogueEntry, ...], path: Path, *, overwrite: bool = False
 ) -> None:
-    """Write a fileset YAML.
+    """Write a fileset as YAML, or as JSON if the name ends so.
 
     Raises
     ------
@@ -122,11 +126,19 @@ def write_catalogue(
     check_absent(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    text = yaml.safe_dump(
-        as_fileset(entries, folder=path.parent),
-        sort_keys=False,
-        default_flow_style=None,
-        width=100,
-    )
-    partial.write_text(_HEADER + text, encoding="utf-8")
+    content = as_fileset(entries, folder=path.parent)
+    if path.suffix == ".json":
+        text = json.dumps(content, indent=1)
+    else:
+        text = _HEADER + yaml.dump(
+            content,
+            Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper),
+            sort_keys=False,
+            default_flow_style=None,
+            width=100,
+        )
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text + "\n" if path.suffix == ".json" else text)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)

@@ -1,20 +1,23 @@
 """Input files and the dataset each belongs to: from files, folders, globs or a fileset YAML.
 
 A fileset is ``{dataset: {files: {path: facts}}}``, the form that coffea reads too; the facts that
-are present (``entries``, ``size``, ``sha256``) are checked before an event of the file counts.
+are present (``entries``, ``size``, ``xxh3``, ``sha256``, ``branches``, ``container``) are checked
+before an event of the file counts.
 """
 
 from __future__ import annotations
 
 import glob
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from na64reco.errors import Na64recoError, did_you_mean
+from na64reco.processors.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +32,7 @@ _FACTS = {
     "entries",
     "num_entries",  # coffea's name for entries
     "sha256",
+    "xxh3",
     "size",
     "branches",
     "runs",
@@ -45,6 +49,9 @@ _FACTS = {
     "saved_form",
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*")
+_DIGITS = {"xxh3": 32, "sha256": 64}
+_REMOTE = ("root", "roots", "xroot", "xroots", "http", "https", "s3")
+"""What may stand before `://`; fsspec knows more, down to running commands on other machines."""
 
 
 class FilesetError(Na64recoError):
@@ -61,6 +68,9 @@ class InputFile:
     size: int | None = None
     """Bytes."""
     sha256: str | None = None
+    xxh3: str | None = None
+    branches: tuple[str, ...] | None = None
+    container: Literal["ttree", "rntuple"] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,7 @@ def resolve_inputs(
     """
     if isinstance(inputs, str | Path):
         inputs = [inputs]
+    _check_dataset(dataset, "--dataset")
     files: list[InputFile] = []
     if isinstance(inputs, (list, tuple)):
         for given in inputs:
@@ -124,16 +135,32 @@ def _dataset_order(files: list[InputFile]) -> Any:
     return lambda file: order[file.dataset]
 
 
+def _check_dataset(name: Any, where: str) -> None:
+    """Refuse what would be a path, or worse, in the output."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        msg = (
+            f"{where}: {name!r} is no name for a dataset; it must begin with a letter and hold "
+            "only letters, digits and _ . + -"
+        )
+        raise FilesetError(msg)
+
+
+def _check_path(path: str, where: str) -> str:
+    scheme, remote, _ = path.partition("://")
+    if not path or "\0" in path or (remote and scheme not in _REMOTE):
+        msg = (
+            f"{where}: {path!r} is no path of a hit file; a local one was expected, or one that "
+            f"begins with {', '.join(f'{s}://' for s in _REMOTE)}."
+        )
+        raise FilesetError(msg)
+    return path
+
+
 def _expand(given: str | Path, dataset: str) -> list[InputFile]:
     text = str(given)
     name, equals, rest = text.partition("=")
     if equals and not Path(text).exists() and "/" not in name:
-        if not _NAME.fullmatch(name):
-            msg = (
-                f"{text!r}: {name!r} is no name for a dataset; it must begin with a letter and "
-                "hold only letters, digits and _ . + -"
-            )
-            raise FilesetError(msg)
+        _check_dataset(name, repr(text))
         dataset, text = name, rest
     path = Path(text)
     if path.suffix in _YAML:
@@ -153,12 +180,12 @@ def _expand(given: str | Path, dataset: str) -> list[InputFile]:
             msg = f"No file matches {text!r}."
             raise FilesetError(msg)
         return [InputFile(dataset, p) for p in found]
-    return [InputFile(dataset, text)]
+    return [InputFile(dataset, _check_path(text, "The input"))]
 
 
 def _from_yaml(path: Path) -> list[InputFile]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         msg = f"There is no fileset {path}."
         raise FilesetError(msg) from None
@@ -176,13 +203,9 @@ def _from_mapping(content: Any, where: str, folder: Path) -> list[InputFile]:
         )
         raise FilesetError(msg)
     found: list[InputFile] = []
+    shared: dict[int, tuple[str, ...]] = {}
     for dataset, described in content.items():
-        if not isinstance(dataset, str) or not _NAME.fullmatch(dataset):
-            msg = (
-                f"{where}: {dataset!r} is no name for a dataset; it must begin with a letter and "
-                "hold only letters, digits and _ . + -"
-            )
-            raise FilesetError(msg)
+        _check_dataset(dataset, where)
         if isinstance(described, dict):
             unknown = set(described) - {"files", "metadata", "treename", "form", "format"}
             if unknown:
@@ -199,14 +222,24 @@ def _from_mapping(content: Any, where: str, folder: Path) -> list[InputFile]:
             msg = f"{where}, dataset {dataset!r}: `files` must list at least one file."
             raise FilesetError(msg)
         found += [
-            _input_file(dataset, str(path), facts, where, folder)
+            _input_file(dataset, str(path), facts, where, folder, shared)
             for path, facts in described.items()
         ]
     return found
 
 
-def _input_file(dataset: str, path: str, facts: Any, where: str, folder: Path) -> InputFile:
-    full = path if "://" in path else str(folder / path)
+def _input_file(  # noqa: PLR0917 - all of them say where something is
+    dataset: str,
+    path: str,
+    facts: Any,
+    where: str,
+    folder: Path,
+    shared: dict[int, tuple[str, ...]],
+) -> InputFile:
+    full = _check_path(path, where)
+    if "://" not in path:
+        # Ten thousand times Path would be half a second.
+        full = path if path.startswith("/") else str(folder / path)
     if facts is None or isinstance(facts, str):  # coffea: {path: tree name}
         return InputFile(dataset, full)
     if not isinstance(facts, dict):
@@ -219,29 +252,65 @@ def _input_file(dataset: str, path: str, facts: Any, where: str, folder: Path) -
     numbers: dict[str, int | None] = {}
     for key in ("entries", "num_entries", "size"):
         value = facts.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 0
+        ):
             msg = f"{where}, {path}: `{key}` must be a whole number, found {value!r}."
             raise FilesetError(msg)
         numbers[key] = value
     entries = numbers["entries"] if numbers["entries"] is not None else numbers["num_entries"]
-    sha256 = facts.get("sha256")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", str(sha256)):
-        msg = f"{where}, {path}: `sha256` must be 64 hexadecimal digits, found {sha256!r}."
+    sums: dict[str, str | None] = {}
+    for key, digits in _DIGITS.items():
+        value = facts.get(key)
+        if value is not None and not re.fullmatch(rf"[0-9a-f]{{{digits}}}", str(value)):
+            msg = f"{where}, {path}: `{key}` must be {digits} hexadecimal digits, found {value!r}."
+            raise FilesetError(msg)
+        sums[key] = value
+    container = facts.get("container")
+    if container not in (None, "ttree", "rntuple"):
+        msg = f"{where}, {path}: `container` must be ttree or rntuple, found {container!r}."
         raise FilesetError(msg)
     steps = facts.get("steps")
-    if steps and entries is not None and sum(b - a for a, b in steps) != entries:
+    if steps and entries is not None and not _is_whole(steps, entries):
         msg = (
             f"{where}, {path}: `steps` {steps} leave out some of the {entries} entries. Whole "
             "files are processed; remove `steps`."
         )
         raise FilesetError(msg)
-    return InputFile(dataset, full, entries=entries, size=numbers["size"], sha256=sha256)
+    return InputFile(
+        dataset,
+        full,
+        entries=entries,
+        size=numbers["size"],
+        **sums,
+        branches=_branches(facts.get("branches"), f"{where}, {path}", shared),
+        container=container,
+    )
+
+
+def _is_whole(steps: Any, entries: int) -> bool:
+    try:
+        return bool(sum(b - a for a, b in steps) == entries)
+    except (TypeError, ValueError):
+        return False
+
+
+def _branches(names: Any, where: str, shared: dict[int, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """Names of branches; a list that several files share is kept once."""
+    if names is None:
+        return None
+    if id(names) not in shared:
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            msg = f"{where}: `branches` must be a list of names."
+            raise FilesetError(msg)
+        shared[id(names)] = tuple(names)
+    return shared[id(names)]
 
 
 def _refuse_repeated(files: Iterable[InputFile]) -> None:
     seen: dict[str, InputFile] = {}
     for file in files:
-        key = file.path if "://" in file.path else str(Path(file.path).resolve())
+        key = file.path if "://" in file.path else os.path.realpath(file.path)
         if key in seen:
             msg = (
                 f"{file.path} is given twice (datasets {seen[key].dataset!r} and "

@@ -13,7 +13,8 @@ from na64reco.processors import outputs
 from na64reco.processors.collect import Collector, DatasetReport, skim_columns
 from na64reco.processors.execute import probe_files, process_files
 from na64reco.processors.fileset import DEFAULT_DATASET, resolve_inputs
-from na64reco.processors.pools import ExecutorName, open_pool
+from na64reco.processors.kept import KeptChunks, job_digest
+from na64reco.processors.pools import MEMORY, TIMEOUT, ExecutorName, open_pool
 from na64reco.processors.processor import SelectionProcessor
 from na64reco.processors.record import run_record
 from na64reco.processors.skim import SkimWriter
@@ -56,7 +57,10 @@ def run(
     workers: int | None = None,
     scheduler: str | None = None,
     chunk_size: int = 50_000,
+    memory: int | None = MEMORY,
+    timeout: float | None = TIMEOUT,
     skip_bad_files: bool = False,
+    resume: bool = False,
     overwrite: bool = False,
     mapping: str | Path | None = None,
     calib: str | Path | None = None,
@@ -79,12 +83,16 @@ def run(
         The output folder; it appears when everything is in it.
     dataset
         The dataset of files that are given without a name.
-    executor, workers, scheduler
+    executor, workers, scheduler, memory, timeout
         See `open_pool`.
     chunk_size
         Events that are in memory at a time.
     skip_bad_files
         Leave out files that are broken, and record them, instead of stopping at the first.
+    resume
+        Take finished chunks from an earlier run into `out` that did not come to its end. The
+        result is the same as without them: they count only where file, selection, conditions and
+        code are the same.
     overwrite
         Replace `out` if it is the output of an earlier run.
     mapping
@@ -108,7 +116,8 @@ def run(
     Raises
     ------
     Na64recoError
-        For anything wrong with what was given; no output is written then.
+        For anything wrong with what was given; no output is written then, but chunks that were
+        finished are kept beside `out`.
     """
     started = time.perf_counter()
     out = Path(out)
@@ -128,8 +137,13 @@ def run(
     )
     fileset = resolve_inputs(inputs, dataset=dataset)
     names = None if mapping is None else load_mapping(mapping)
+    kept = KeptChunks(
+        outputs.chunk_folder(out), job_digest(processor, names), selection, use=resume
+    )
     with outputs.output_folder(out, overwrite=overwrite) as folder:
-        with open_pool(executor, workers=workers, scheduler=scheduler) as pool:
+        with open_pool(
+            executor, workers=workers, scheduler=scheduler, memory=memory, timeout=timeout
+        ) as pool:
             facts = probe_files(fileset.files, pool, mapping=names, skip_bad_files=skip_bad_files)
             skimmed = skim_columns(processor, facts)
             writer = SkimWriter(folder / outputs.SELECTED, skimmed, fileset.datasets, format=format)
@@ -142,12 +156,14 @@ def run(
                     pool,
                     accept=collector.accept,
                     spool=Spool(folder / ".spool"),
+                    kept=kept,
                     mapping=names,
                     chunk_size=chunk_size,
                     skip_bad_files=skip_bad_files,
                     progress=progress,
                 )
         _refuse_nothing(ledger)
+        ledger.check_results(collector.events)
         datasets = tuple(collector.report(name, ledger) for name in fileset.datasets)
         outputs.write_cutflow(folder / outputs.CUTFLOW, {d.name: d.cutflow for d in datasets})
         outputs.write_counts(folder / outputs.COUNTS, {d.name: d.counts for d in datasets})
@@ -155,9 +171,11 @@ def run(
             folder / outputs.HISTOGRAMS, {d.name: d.histograms for d in datasets}
         )
         report = RunReport(out, selection, datasets, ledger, time.perf_counter() - started)
+        outputs.write_ledger(folder / outputs.LEDGER, ledger)
         options = {
             "executor": executor,
             "workers": workers,
+            "resumed_chunks": kept.found,
             "chunk_size": chunk_size,
             "skip_bad_files": skip_bad_files,
             "mapping": None if names is None else names.model_dump(mode="json"),
@@ -168,6 +186,7 @@ def run(
         )
         if extra is not None:
             extra(folder, report)
+    outputs.forget_chunks(out)
     return report
 
 

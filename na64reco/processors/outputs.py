@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,25 @@ if TYPE_CHECKING:
 
     import hist
 
+    from na64reco.processors.ledger import Ledger
     from na64reco.selection import Counts, Cutflow
 
 __all__ = [
     "COUNTS",
     "CUTFLOW",
     "HISTOGRAMS",
+    "LEDGER",
     "RUN",
     "SELECTED",
     "check_output",
+    "chunk_folder",
+    "forget_chunks",
     "output_folder",
     "write_counts",
     "write_cutflow",
     "write_histograms",
     "write_json",
+    "write_ledger",
 ]
 
 HISTOGRAMS = "histograms.root"
@@ -37,6 +43,7 @@ CUTFLOW = "cutflow.json"
 COUNTS = "counts.json"
 SELECTED = "selected.root"
 RUN = "run.json"
+LEDGER = "ledger.json"
 
 
 def check_output(out: Path, *, overwrite: bool) -> None:
@@ -75,22 +82,71 @@ def output_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     check_output(out, overwrite=overwrite)
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    _remove_leftovers(out)
+    partial = out.with_name(f".{out.name}.{_me()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
         check_output(out, overwrite=overwrite)
+        _to_disk(partial)
         _swap(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _me() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what killed runs of this machine have left of an unfinished output."""
+    for path in out.parent.glob(f".{_escaped(out.name)}.{socket.gethostname()}-*.partial"):
+        number = path.name.removesuffix(".partial").rpartition("-")[2]
+        if number.isdigit() and not _runs(int(number)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _runs(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _to_disk(folder: Path) -> None:
+    """See that the content is on the disk before the folder gets its name."""
+    for path in [*(p for p in folder.rglob("*") if p.is_file()), folder]:
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def chunk_folder(out: Path) -> Path:
+    """Where finished chunks are kept until the output is complete."""
+    out = out.absolute()
+    return out.with_name(f".{out.name}.chunks")
+
+
+def forget_chunks(out: Path) -> None:
+    """Remove finished chunks, which nobody needs any more."""
+    shutil.rmtree(chunk_folder(out), ignore_errors=True)
 
 
 def _swap(partial: Path, out: Path) -> None:
     if not out.exists():
         partial.rename(out)
         return
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    old = out.with_name(f".{out.name}.{_me()}.old")
     out.rename(old)
     try:
         partial.rename(out)
@@ -114,6 +170,12 @@ def write_counts(path: Path, counts: Mapping[str, Counts]) -> None:
     """``{dataset: Counts.to_json()}``, for programs rather than for reading."""
     content = {dataset: found.to_json() for dataset, found in counts.items()}
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_ledger(path: Path, ledger: Ledger) -> None:
+    """``{events:, chunks:, files: [{path:, chunks: [[start, stop, status, reason]]}]}``."""
+    text = json.dumps(ledger.to_json(), separators=(",", ":"), allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 

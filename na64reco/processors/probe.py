@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,22 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal
 from na64reco.errors import FileFormatError
 from na64reco.events import open_file
 from na64reco.events.schema import TREE
+from na64reco.processors.checksums import Promise, checksums, keep_promise, mismatch
 
 if TYPE_CHECKING:
     from na64reco.processors.fileset import InputFile
 
-__all__ = ["FileFacts", "checksum", "probe"]
+__all__ = ["FileFacts", "catalogued", "probe"]
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What was found in an input file."""
+    """What is in an input file."""
 
     entries: int
     size: int | None
     """Bytes; None for a remote file."""
+    xxh3: str | None
+    """None for a remote file, or where only the SHA-256 is known."""
     sha256: str | None
-    """None for a remote file."""
+    """None where nobody asked for it."""
     format: Literal["ttree", "rntuple"]
     branches: tuple[str, ...]
     """As they are named in the file."""
@@ -37,15 +39,54 @@ class FileFacts:
         """Whether it holds the truth of a simulation (MC_process)."""
         return "MC_process" in self.scalars
 
+    @property
+    def promise(self) -> Promise:
+        """What the file must still be when its events are read."""
+        return Promise(self.size, self.xxh3, self.sha256)
 
-def checksum(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+
+def catalogued(file: InputFile, *, mapping: Any = None) -> FileFacts | None:
+    """The facts as the fileset gives them, without opening the file; None if it lacks some.
+
+    A local file that is not there or has another size is probed, to learn what is wrong.
+
+    Raises
+    ------
+    MappingError
+        If it lacks branches of the mapping.
+    """
+    if (
+        not file.entries
+        or file.size is None
+        or (file.xxh3 is None and file.sha256 is None)
+        or not file.branches
+        or file.container is None
+        or "://" in file.path
+    ):
+        return None
+    try:
+        if Path(file.path).stat().st_size != file.size:
+            return None
+    except (OSError, ValueError):
+        return None
+    return FileFacts(
+        entries=file.entries,
+        size=file.size,
+        xxh3=file.xxh3,
+        sha256=file.sha256,
+        format=file.container,
+        branches=file.branches,
+        scalars=_scalars(file, file.branches, mapping),
+    )
 
 
-def probe(file: InputFile, *, mapping: Any = None) -> FileFacts:
+def probe(file: InputFile, *, mapping: Any = None, sha256: bool = False) -> FileFacts:
     """Open a file, take its facts and compare them with those that the fileset gives.
+
+    Parameters
+    ----------
+    sha256
+        Find the SHA-256 too, if the fileset does not give it.
 
     Raises
     ------
@@ -57,37 +98,51 @@ def probe(file: InputFile, *, mapping: Any = None) -> FileFacts:
     tree = TREE if mapping is None else mapping.tree
     # The cheap checks come first; the checksum before any content is believed.
     local = Path(file.path) if "://" not in file.path else None
-    size = sha256 = None
+    found = Promise()
     if local is not None and local.is_file():
-        size = local.stat().st_size
-        _compare(file, "size", file.size, size, "bytes")
-        if size:
-            sha256 = checksum(local)
-            _compare(file, "sha256", file.sha256, sha256, "")
+        found = keep_promise(file.path, Promise(file.size, file.xxh3, file.sha256))
+        if sha256 and found.sha256 is None:
+            found = checksums(local, sha256=True)
     with open_file(file.path, tree=tree) as opened:
         entries, branches, kind = opened.entries, opened.branches, opened.format
-    _compare(file, "entries", file.entries, entries, "events")
-    if mapping is not None:
-        mapping.check(branches, source=file.path)
+    for key, promised, value, unit in (
+        ("entries", file.entries, entries, "events"),
+        ("container", file.container, kind, ""),
+    ):
+        if promised is not None and promised != value:
+            raise mismatch(file.path, key, promised, value, unit)
+    _compare_branches(file, branches)
+    scalars = _scalars(file, branches, mapping)
     if not entries:
         msg = f"{file.path}: {tree!r} holds no events. Leave the file out, or make it again."
         raise FileFormatError(msg)
     return FileFacts(
         entries=entries,
-        size=size,
-        sha256=sha256,
+        size=found.size,
+        xxh3=found.xxh3,
+        sha256=found.sha256 or file.sha256,
         format=kind,
         branches=branches,
-        scalars=tuple({**dict.fromkeys(branches), **(mapping.scalars if mapping else {})}),
+        scalars=scalars,
     )
 
 
-def _compare(file: InputFile, key: str, promised: Any, found: Any, unit: str) -> None:
-    if promised is None or promised == found:
+def _scalars(file: InputFile, branches: tuple[str, ...], mapping: Any) -> tuple[str, ...]:
+    if mapping is None:
+        return branches
+    mapping.check(branches, source=file.path)
+    return tuple({**dict.fromkeys(branches), **mapping.scalars})
+
+
+def _compare_branches(file: InputFile, branches: tuple[str, ...]) -> None:
+    if file.branches is None:
         return
-    msg = (
-        f"{file.path} is not the file that the fileset describes: `{key}` should be "
-        f"{promised}, found {found} {unit}".rstrip()
-        + ". It was damaged or changed; restore it, or make the catalogue again."
-    )
-    raise FileFormatError(msg)
+    lacking = [b for b in file.branches if b not in set(branches)]
+    new = [b for b in branches if b not in set(file.branches)]
+    if lacking or new:
+        what = f"branch {lacking[0]!r} is missing" if lacking else f"branch {new[0]!r} is new"
+        msg = (
+            f"{file.path} is not the file that the fileset describes: {what}. It was damaged or "
+            "changed; restore it, or make the catalogue again."
+        )
+        raise FileFormatError(msg)

@@ -77,7 +77,11 @@ def run_record(
             "read": ledger.events_read,
             "skipped": ledger.events_skipped,
         },
-        "inputs": [asdict(file) for file in ledger.files],
+        "chunks": ledger.to_json()["chunks"],
+        "inputs": [
+            {key: value for key, value in vars(file).items() if key != "chunks"}
+            for file in ledger.files
+        ],
         "datasets": {dataset.name: _dataset(dataset) for dataset in report.datasets},
     }
 

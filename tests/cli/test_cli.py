@@ -123,6 +123,7 @@ def test_run_prints_tables_and_writes_everything(command, sample, tmp_path):
         "ecal_hcal.pdf",
         "ecal_hcal.png",
         "histograms.root",
+        "ledger.json",
         "run.json",
         "selected.root",
     }

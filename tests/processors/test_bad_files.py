@@ -202,9 +202,7 @@ class TestCatalogue:
         write_catalogue(catalogue(resolve_inputs(path)), tmp_path / "fileset.yaml")
         content[len(content) // 3] ^= 4
         path.write_bytes(content)
-        with pytest.raises(
-            FileFormatError, match=r"run\.root is not the file .*`sha256` should be"
-        ):
+        with pytest.raises(FileFormatError, match=r"run\.root is not the file .*`xxh3` should be"):
             run(selection_path, tmp_path / "fileset.yaml", tmp_path / "out")
 
     @pytest.mark.parametrize(("key", "value"), [("entries", 332), ("size", 17)])

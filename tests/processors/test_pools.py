@@ -7,7 +7,7 @@ import time
 import pytest
 
 from na64reco.processors import EXECUTORS, WorkerError
-from na64reco.processors.pools import open_pool
+from na64reco.processors.pools import Lost, open_pool
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -39,12 +39,39 @@ def test_an_error_in_a_worker_arrives_with_its_note(tmp_path):
         list(pool.ordered(os.listdir, [(str(tmp_path / "none"),)]))
 
 
-def test_a_dead_worker_is_reported_with_what_it_may_have_worked_on():
-    with (
-        open_pool("futures", workers=1) as pool,
-        pytest.raises(WorkerError, match=r"A worker process died.*\n  3\n.*smaller --chunk-size"),
-    ):
-        list(pool.ordered(os._exit, [(3,)]))
+def pool_answers(function, tasks, **options):
+    with open_pool("futures", **options) as pool:
+        return [
+            answer.reason if isinstance(answer, Lost) else answer
+            for _, answer in pool.ordered(function, tasks)
+        ]
+
+
+def test_a_task_that_kills_its_processes_is_given_up_and_the_others_go_on():
+    codes = [f"{i} + 1" if i != 3 else "__import__('os')._exit(7)" for i in range(9)]
+    answers = pool_answers(eval, [(code,) for code in codes], workers=2)
+    reason = "3 processes that worked on it died; the last one ended with code 7"
+    assert answers == [1, 2, 3, reason, *range(5, 10)]
+
+
+def test_a_task_whose_process_is_killed_from_outside_is_done_again(tmp_path):
+    code = "str(path) if path.exists() else (path.touch(), __import__('os').abort())"
+    paths = [tmp_path / str(i) for i in range(5)]
+    tasks = [(code, {"path": path}) for path in paths]
+    assert pool_answers(eval, tasks, workers=2) == [str(path) for path in paths]
+
+
+def test_a_task_that_hangs_is_given_up():
+    tasks = [("1", {}), ("__import__('time').sleep(60)", {}), ("2", {})]
+    answers = pool_answers(eval, tasks, workers=1, timeout=0.5)
+    assert answers[::2] == [1, 2]
+    assert "was killed for taking too long" in answers[1]
+
+
+def test_memory_is_bounded():
+    code = "len(bytearray(3_000_000_000))"
+    with open_pool("futures", workers=1, memory=2_000_000_000) as pool, pytest.raises(MemoryError):
+        list(pool.ordered(eval, [(code, {})]))
 
 
 @pytest.mark.parametrize(

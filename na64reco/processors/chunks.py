@@ -1,0 +1,134 @@
+"""One chunk of one file: checked, read and reduced, in whatever process this is called."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
+from na64reco.events import PassingError, open_events
+from na64reco.processors.checksums import Promise, keep_promise
+from na64reco.processors.pools import WorkerError
+from na64reco.processors.probe import FileFacts, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from na64reco.processors.fileset import InputFile
+    from na64reco.processors.processor import Result, SelectionProcessor
+
+    T = TypeVar("T")
+
+__all__ = ["BAD_FILE", "BadFile", "Chunk", "probe_file", "process_chunk", "release"]
+
+BAD_FILE = (FileFormatError, DataError, MappingError, WorkerError, MemoryError)
+"""Errors that a single file is to blame for; `--skip-bad-files` skips files that raise them."""
+
+WAITS = (0.5, 2.0, 8.0)
+"""Seconds before a file that could not be reached is tried again."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive entries of a file."""
+
+    file: int
+    """Position in the fileset."""
+    path: str
+    start: int
+    stop: int
+    promise: Promise
+    """What the file must be."""
+
+    def __str__(self) -> str:
+        return f"entries {self.start} to {self.stop} of {self.path}"
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """Why a file cannot be used; sent back from a worker instead of a result."""
+
+    kind: type[Na64recoError]
+    reason: str
+
+    def error(self) -> Na64recoError:
+        """As an exception again."""
+        return self.kind(self.reason)
+
+    @classmethod
+    def of(cls, error: BaseException, path: str) -> BadFile:
+        """From an exception; the reason names the file."""
+        reason = str(error)
+        kind = type(error) if isinstance(error, Na64recoError) else FileFormatError
+        if isinstance(error, MemoryError):
+            reason = (
+                f"{path} needs more memory than there is ({reason or 'MemoryError'}). Try a "
+                "smaller --chunk-size, or more --memory; else the file is damaged."
+            )
+        return cls(kind, reason if path in reason else f"{path}: {reason}")
+
+
+def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result | BadFile:
+    """Check the file, read a chunk of it and reduce that.
+
+    Everything that is wrong with the file comes back as a `BadFile`; other errors (conditions,
+    selection, bugs) are raised, with a note that says where.
+    """
+    try:
+        return _persistent(lambda: _reduce(processor, mapping, chunk))
+    except BAD_FILE as error:
+        return BadFile.of(error, chunk.path)
+    except Exception as error:
+        error.add_note(f"in {chunk}")
+        raise
+
+
+def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result:
+    if "://" not in chunk.path:
+        keep_promise(chunk.path, chunk.promise)
+    events = open_events(
+        chunk.path, mapping=mapping, entry_start=chunk.start, entry_stop=chunk.stop
+    )
+    try:
+        result = processor.reduce(events, source=chunk.path, entry=chunk.start)
+    finally:
+        release(events)
+    if result["events"] != chunk.stop - chunk.start:
+        msg = (
+            f"{chunk.path}: there are {result['events']} events where {chunk.stop - chunk.start} "
+            f"should be (entries {chunk.start} to {chunk.stop}). Copy or make the file again."
+        )
+        raise FileFormatError(msg)
+    return result
+
+
+def release(events: Any) -> None:
+    """Close the file of events that nobody needs any more, and drop what uproot cached of it.
+
+    A tree and its file refer to each other: until Python looks for such circles, some chunks
+    later, the arrays and the pages of the mapped file would stay in memory.
+    """
+    handle = events.attrs["@events_factory"].file_handle
+    cache = handle.file.array_cache
+    if cache is not None:
+        cache.clear()
+    handle.close()
+
+
+def probe_file(mapping: Any, file: InputFile) -> FileFacts | BadFile:
+    """What is in a file and whether it is what the fileset promises."""
+    try:
+        return _persistent(lambda: probe(file, mapping=mapping))
+    except BAD_FILE as error:
+        return BadFile.of(error, file.path)
+
+
+def _persistent(work: Callable[[], T]) -> T:
+    """Do it again after a while where disk or network failed, but not for lasting errors."""
+    for wait in WAITS:
+        try:
+            return work()
+        except PassingError:
+            time.sleep(wait)
+    return work()
