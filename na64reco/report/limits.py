@@ -63,9 +63,7 @@ _SETTINGS = {
     "axes.linewidth": 1,
     "savefig.transparent": False,
 }
-_THERMAL_POINTS = 28
-_ROOM = 0.35
-"""For the legend, over the height of what is drawn."""
+_THERMAL_PER_DECADE = 9
 _HEAVIEST_RELIC = 2.0
 
 
@@ -271,7 +269,7 @@ def _canvas(curves: Mapping[str, CouplingLimits]) -> tuple[Figure, Axes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.6, 5.4), layout="constrained")
+    figure = Figure(figsize=(6.6, 5.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.set(xscale="log", yscale="log")
@@ -290,7 +288,8 @@ def _thermal(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Masses at which the relic density is calculated, and its couplings."""
     first, last = max(mass[0], 2e-3), min(mass[-1], _HEAVIEST_RELIC)
-    at = np.geomspace(first, max(last, 1.01 * first), _THERMAL_POINTS)
+    last = max(last, 1.01 * first)
+    at = np.geomspace(first, last, 2 + int(_THERMAL_PER_DECADE * np.log10(last / first)))
     return at, np.array([thermal_coupling(model, float(m)) for m in at])
 
 
@@ -344,13 +343,14 @@ def _draw_curves(
 
 def _finish(axes: Axes, curves: Mapping[str, CouplingLimits], x: str, y: str, title: str) -> None:
     axes.set_xlim(*axes.dataLim.intervalx)
-    # Thermal targets reach far below; the legend is to have room above.
+    # Thermal targets reach far below.
     found = np.concatenate([c.coupling for c in curves.values()])
     bottom, top = axes.dataLim.intervaly
     bottom = max(bottom, float(found.min(initial=1.0)) / 200)
-    axes.set_ylim(0.7 * bottom, 1.5 * top * (top / bottom) ** _ROOM)
+    axes.set_ylim(0.7 * bottom, 1.5 * top)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if title:
         axes.set_title(title, fontsize=11, loc="left")
-    axes.legend(loc="upper left", frameon=True, framealpha=0.9, handlelength=2.6)
+    assert axes.figure is not None
+    axes.figure.legend(loc="outside upper center", ncols=2, frameon=False, handlelength=2.8)
