@@ -90,17 +90,46 @@ def background_command(  # noqa: PLR0917 - the options of the command
     Writes background.json, counting.json (one per run period; what limits need) and pictures.
     Efficiency and exposure are taken from efficiency.json and exposure.json of the folders.
 
+    With a selection of the muon mode: momentum mis-reconstruction, kaon decays (simulated dataset
+    that --component names) and non-hermeticity, beside the published table for --eot muons.
+    Output of muon-calibration-2022 among the folders gives the shape of the momentum's tail.
+
     [bold]Examples[/bold]
 
     na64reco background out --calibration calibration_out
 
     na64reco background out_1 out_2 -o all --component muons=1e12,0.3 --eot 9.1e11,5e10 --kappa 0.5
+
+    na64reco background out_muon out_calibration --eot 1.2e7 --component kaons=1e6,0.5
     """
     from na64reco.inference.background_record import BACKGROUND, background_record
     from na64reco.inference.counting import write_counting
     from na64reco.inference.estimate import Control, Options, Simulated, estimate
+    from na64reco.inference.muon_selected import is_muon_selection
     from na64reco.processors.outputs import write_json
 
+    if is_muon_selection(folders[0]):
+        from na64reco.cli.muon_background import muon_background
+
+        given = dict(_named(component, "--component", 1, 2))
+        muons = _number(eot, "--eot")
+        written_muons = muon_background(
+            folders,
+            out or folders[0],
+            data=data or [],
+            muons=None if muons is None else muons.value,
+            kaons=given,
+            controls={n: Control(int(v[0]), *v[1:]) for n, v in _named(control, "--control", 3, 3)},
+            top=top,
+            seed=seed,
+            toys=toys,
+            picture=picture,
+        )
+        if as_json:
+            print_json(written_muons.record)
+        else:
+            written_muons.print()
+        return
     if out is None:
         if len(folders) > 1:
             msg = "Several folders: say where to write with -o FOLDER."

@@ -58,14 +58,14 @@ class Share:
         return float(np.sqrt(mean * (1 - mean) / self.total))
 
 
-def _fired(
+def _fired(  # noqa: PLR0917 - one call
     setup: Setup, shifts: tuple[float, ...], mass: float, events: int, seed: int, model: str
 ) -> tuple[int, NDArray[np.int64]]:
     """Bosons that count, and those that fire the trigger with S4 and Smu moved by each shift."""
     source = Production.of(
         setup, "signal", 1, seed=seed, model=model, mass=mass, intensity=0
     ).job.source
-    names = [n for n in setup.trigger.coincidence if n not in setup.trigger.calibration]
+    names = [n for n in setup.trigger.coincidence if n not in (setup.trigger.calibration or ())]
     total, fired = 0, np.zeros(len(shifts), np.int64)
     for batch in range(-(-events // _BATCH)):
         size = min(_BATCH, events - batch * _BATCH)
