@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import OutputExistsError
-from na64reco.report.page_cutflow import cutflow_picture, stability_picture
+from na64reco.report.page_cutflow import cutflow_picture
 from na64reco.report.page_histograms import GROUPS, histogram_pictures, plane_pictures
 from na64reco.report.page_html import GENERATOR, Html, Section, figure_html, note, page_html
 from na64reco.report.page_input import RunFolder, read_run_folder
@@ -20,6 +20,7 @@ from na64reco.report.page_results import (
     limit_pictures,
     other_pictures,
 )
+from na64reco.report.page_stability import stability_picture
 from na64reco.report.page_tables import (
     background_blocks,
     comparison_blocks,
@@ -114,6 +115,8 @@ def write_report(
     folder = read_run_folder(out)
     path = Path(out) / REPORT if to is None else Path(to)
     _check(path)
+    second = None if other is None else read_run_folder(other)
+    compared = [] if second is None else compare_folders(folder, second)
     page = _Page(progress)
     page.expect(len(folder.selection.histograms) + len(folder.datasets) + 2)
     page.add("overview", "What ran", overview_blocks(folder))
@@ -130,11 +133,9 @@ def write_report(
     page.add("limit", "Limits", limit_blocks(folder), limit_pictures(folder))
     page.add("stability", "Stability", pictures=[stability_picture(folder)])
     page.add("tracking", "Tracking quality", pictures=other_pictures(folder))
-    if other is not None:
-        second = read_run_folder(other)
-        found = compare_folders(folder, second)
-        pictures = (p for i, c in enumerate(found) for p in comparison_pictures(c, i))
-        blocks = comparison_blocks(folder, second, found)
+    if second is not None:
+        pictures = (p for i, c in enumerate(compared) for p in comparison_pictures(c, i))
+        blocks = comparison_blocks(folder, second, compared)
         page.add("comparison", "Comparison of two folders", blocks, pictures)
     page.add("inputs", "Files, conditions, versions", input_blocks(folder))
     title = folder.selection.title or folder.selection.name

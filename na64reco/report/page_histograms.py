@@ -145,10 +145,9 @@ def axis_label(axis: Axis) -> str:
         known = describe(axis.variable)
     except Exception:  # registered by a module that is not loaded now
         return plain(axis.label or axis.variable)
-    text = axis.label or known.meaning
     # A meaning is a sentence, a label must fit below an axis.
-    if axis.label is None and len(text) > 60:
-        text = axis.variable
+    meaning = known.meaning.partition(";")[0].partition(" (")[0]
+    text = axis.label or (meaning if 0 < len(meaning) <= 50 else axis.variable)
     if known.dtype.kind == "f" and known.unit:
         text += f" [{known.unit}]"
     return plain(text)
@@ -271,6 +270,12 @@ def _draw_2d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | No
     ]
     if not panels:
         return None
+    # Empty ones say nothing; of nothing but empty ones the first is shown.
+    keys = [(d, histogram_name(name, stage, histogram.region)) for d, stage in panels]
+    filled = [
+        p for p, (d, key) in zip(panels, keys, strict=True) if np.any(d.histograms[key].values())
+    ]
+    panels = filled or panels[:1]
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     figure, axes = new_figure(lines, columns, size=_PANEL, bottom=0.55, top=0.4, right=0.3)
