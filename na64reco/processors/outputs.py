@@ -181,9 +181,10 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
 
 def write_histograms(path: Path, histograms: Mapping[str, Mapping[str, hist.Hist[Any]]]) -> None:
     """Every histogram as TH1, TH2 or TH3 under ``DATASET/NAME``."""
-    import uproot
+    from na64reco.processors.root_files import recreate, seal, timeless
 
-    with uproot.recreate(path) as file:
+    with timeless(), recreate(path) as file:
         for dataset, named in histograms.items():
             for name, histogram in named.items():
                 file[f"{dataset}/{name}"] = histogram
+    seal(path)

@@ -10,6 +10,7 @@ import numpy as np
 import uproot
 
 from na64reco.events.schema import TREE
+from na64reco.processors.root_files import recreate, seal, timeless
 from na64reco.reconstruction import COLUMNS
 from na64reco.version import __version__
 
@@ -72,15 +73,17 @@ class SkimWriter:
         }
         self._pending: list[dict[str, NDArray[Any]]] = []
         self._format = format
-        self._file = uproot.recreate(path, compression=uproot.ZSTD(3))
+        self._path = path
+        self._file = recreate(path, compression=uproot.ZSTD(3))
         title = "Selected events, reconstructed"
         types = {"dataset": np.dtype("uint16")}
         types |= {branch_of(name): dtype for name, dtype in self._types.items()}
-        if format == "rntuple":
-            empty = ak.Array({name: np.empty(0, dtype=dtype) for name, dtype in types.items()})
-            self._tree = self._file.mkrntuple(TREE, empty.layout.form, title)
-        else:
-            self._tree = self._file.mktree(TREE, types, title=title)
+        with timeless():
+            if format == "rntuple":
+                empty = ak.Array({name: np.empty(0, dtype=dtype) for name, dtype in types.items()})
+                self._tree = self._file.mkrntuple(TREE, empty.layout.form, title)
+            else:
+                self._tree = self._file.mktree(TREE, types, title=title)
 
     def add(self, dataset: str, columns: dict[str, NDArray[Any]]) -> None:
         """Append events of one dataset, arrays of shape (events,)."""
@@ -96,8 +99,7 @@ class SkimWriter:
                 block[branch_of(name)] = np.full(count, missing_value(dtype), dtype=dtype)
         self._pending.append(block)
         self.events += count
-        if sum(len(b["dataset"]) for b in self._pending) >= _BLOCK:
-            self._flush()
+        self._flush(_BLOCK)
 
     def __enter__(self) -> Self:
         return self
@@ -110,28 +112,40 @@ class SkimWriter:
     ) -> None:
         """Write what is left and the descriptions; after an error only release the file."""
         if kind is None:
-            self._flush()
+            self._flush(1)
             columns = {
                 branch_of(name): [COLUMNS[name].unit, COLUMNS[name].meaning]
                 if name in COLUMNS
                 else ["", f"in the region {name.removeprefix('region.')} (False where hidden)"]
                 for name in self._types
             }
-            self._file[METADATA] = json.dumps(
-                {
-                    "written_by": f"na64reco {__version__}",
-                    "datasets": list(self._datasets),
-                    "columns": columns,
-                }
-            )
-        self._file.close()
+            with timeless():
+                self._file[METADATA] = json.dumps(
+                    {
+                        "written_by": f"na64reco {__version__}",
+                        "datasets": list(self._datasets),
+                        "columns": columns,
+                    }
+                )
+        with timeless():
+            self._file.close()
+        if kind is None:
+            seal(self._path)
 
-    def _flush(self) -> None:
-        if not self._pending:
+    def _flush(self, least: int) -> None:
+        """Write whole blocks while there are at least so many events: baskets as ever."""
+        if sum(len(b["dataset"]) for b in self._pending) < least:
             return
         joined = {
             name: np.concatenate([block[name] for block in self._pending])
             for name in self._pending[0]
         }
-        self._tree.extend(ak.Array(joined) if self._format == "rntuple" else joined)
-        self._pending = []
+        total = len(joined["dataset"])
+        start = 0
+        while total - start >= least:
+            stop = min(start + _BLOCK, total)
+            part = {name: values[start:stop] for name, values in joined.items()}
+            with timeless():
+                self._tree.extend(ak.Array(part) if self._format == "rntuple" else part)
+            start = stop
+        self._pending = [{n: v[start:] for n, v in joined.items()}] if start < total else []
