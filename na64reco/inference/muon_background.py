@@ -26,7 +26,6 @@ from na64reco.inference.background import (
     from_control,
     measure_sideband,
 )
-from na64reco.inference.estimate import Control
 from na64reco.inference.muon_selected import MuonFolder, read_muon_folder
 from na64reco.inference.shapes import ECAL_SHAPES, HCAL_SHAPES
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from na64reco.inference.estimate import Control
 
     Array: TypeAlias = NDArray[np.float64]
 
