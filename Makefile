@@ -1,6 +1,7 @@
 # make demo   set everything up in .venv and run the main job on data_samples/
 # make test   set everything up and run all checks and tests
 # make bench  speed and memory of the chain, as JSON
+# make figures  remake the figures of limits in docs/images (two minutes)
 # make samples  remake data_samples/ (see data_samples/README.md)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test lint bench samples clean help
+.PHONY: demo test lint bench figures samples clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -36,6 +37,9 @@ test: lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+
+figures: $(VENV)/.base
+	$(BIN)/python docs/make_limits.py
 
 samples: $(VENV)/.base
 	$(BIN)/python data_samples/make.py

@@ -7,8 +7,8 @@ r"""Neutrino tridents, nu_mu N -> nu_mu N mu+ mu-, with a heavy boson of L_mu - 
 Phys. Rev. Lett. 66 (1991) 3117).
 
 It holds for masses well above the momentum that the boson carries, of some GeV at CCFR. Below, the
-formula promises more than there is: the limit ends up flat in the mass, near 1e-3. What is drawn in
-papers for lighter bosons is a numerical integration over CCFR's beam that they do not print.
+formula promises more than there is: the limit ends up flat in the mass. What is drawn in papers for
+lighter bosons is a numerical integration over CCFR's beam.
 """
 
 from __future__ import annotations
