@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 START = HERE.parent / "tests" / "calorimeters" / "data" / "egsnrc_profile.txt"
 """Profile that the fit starts from; what is not fitted is taken from it."""
 SETUP = "2022-electron"
-EVENTS = {10.0: 800, 20.0: 800, 50.0: 800, 100.0: 2400}
+EVENTS = {10.0: 2500, 20.0: 2500, 50.0: 2500, 100.0: 7500}
 INTENSITY = 1e4
 SEED = 4000
 

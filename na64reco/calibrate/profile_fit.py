@@ -241,9 +241,11 @@ def _fit_mean(
         weight, sigma, per_depth, growth = (
             getattr(start, n).copy() for n in ("weight", "sigma", "depth", "growth")
         )
-        weight[section] = np.exp(np.append(values[:3], 0.0))
+        # Few events leave a component without a size; its logarithms may go anywhere.
+        logs = np.clip(values[:7], -12, 12)
+        weight[section] = np.exp(np.append(logs[:3], 0.0))
         weight[section] /= weight[section].sum()
-        sigma[section] = np.exp(values[3:7])
+        sigma[section] = np.exp(logs[3:7])
         per_depth[section] = values[7]
         if wide:
             growth[section] = values[8]
