@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 from na64reco.errors import InferenceError
 from na64reco.inference.counting_model import CountingModel, workspace
@@ -194,3 +194,33 @@ def test_nonsense_is_refused(make, message):
 def test_no_signal_no_limit():
     assert upper_limit(model(0, 0.3, signal=0.0)) == math.inf
     assert np.all(np.isinf(expected_limits(model(None, 0.3, signal=0.0))))
+
+
+@pytest.mark.parametrize("cls", [False, True])
+@pytest.mark.parametrize("observed", [(0, 1, 0), (2, 0, 1)])
+def test_three_channels_against_all_counts_one_by_one(observed, cls):
+    """Order of counts by scipy's minimisation, probabilities by scipy's Poisson."""
+    s, b = np.array([0.6, 0.3, 0.1]), np.array([0.5, 0.2, 0.8])
+    # More than nine events are never farther from the signal than three.
+    counts = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    counts = counts[counts.sum(axis=1) < 10]
+    method = "cls" if cls else "profile"
+    limit = upper_limit(model(observed, b, signal=s), method=method)
+
+    def q(n, strength):
+        def cost(mu):
+            return -stats.poisson.logpmf(n, mu * s + b).sum()
+
+        best = optimize.minimize_scalar(cost, bounds=(0, strength), method="bounded").x
+        best = min((0.0, best, strength), key=cost)
+        return 2 * (cost(strength) - cost(best))
+
+    def p(strength):
+        threshold = q(np.array(observed), strength)
+        far = np.array([q(n, strength) >= threshold - 1e-6 for n in counts])
+        there, alone = (stats.poisson.pmf(counts, m * s + b).prod(axis=1) for m in (strength, 0.0))
+        return there[far].sum() / (alone[far].sum() if cls else 1.0)
+
+    # The p-value falls, in steps where the order changes: on either side of 10 %.
+    assert p(1.002 * limit) < 0.1 + 1e-4
+    assert p(0.98 * limit) > 0.1
