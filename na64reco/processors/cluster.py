@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_cluster"]
 
+CONNECT = 20.0
+"""Seconds for a scheduler to answer."""
 PATIENCE = 300.0
 """Seconds to wait for a lost scheduler to come back."""
 
@@ -60,7 +62,7 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
         return Client(scheduler, timeout=patience)
 
     try:
-        client = connect(20)
+        client = connect(CONNECT)
     except (OSError, TimeoutError, ValueError) as error:
         msg = (
             f"The dask scheduler {scheduler} does not answer ({error}). Start one with `dask "
@@ -72,7 +74,7 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                return connect(min(20, PATIENCE))
+                return connect(CONNECT)
             except (OSError, TimeoutError) as error:
                 if time.monotonic() > end:
                     msg = (

@@ -44,6 +44,8 @@ __all__ = ["KeptChunks", "Nothing", "code_digest", "decode", "encode", "job_dige
 
 _MAGIC = b"na64reco chunk 1\n"
 _LIBRARIES = ("awkward", "coffea", "hist", "numba", "numpy", "uproot")
+_APART = {"cli", "report", "inference", "calibrate", "simulation"}
+"""Packages on which no result depends."""
 _SOURCES = {".py", ".yaml", ".json", ".npz", ".txt"}
 
 
@@ -127,11 +129,14 @@ def _histograms(
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the package as it is installed, and of the versions of what it computes with."""
+    """SHA-256 of the code as it is installed, and of the versions of what it computes with."""
     digest = hashlib.sha256()
     root = Path(na64reco.__file__).parent
     for path in sorted(p for p in root.rglob("*") if p.suffix in _SOURCES):
-        digest.update(f"{path.relative_to(root)}\0".encode())
+        name = path.relative_to(root)
+        if name.parts[0] in _APART:
+            continue
+        digest.update(f"{name}\0".encode())
         digest.update(xxhash.xxh3_128(path.read_bytes()).digest())
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
     digest.update("\0".join([__version__, platform.python_version(), *versions]).encode())
