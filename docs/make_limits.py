@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from na64reco.darksector.generic import load_model
+from na64reco.darksector.trident import trident_limit
 from na64reco.inference.limits import LimitSetter
 from na64reco.inference.search import load_search
 from na64reco.report.limits import Overlay, coupling_plane, mixing_plane, relic_plane
@@ -64,6 +65,12 @@ def grid(low: float, high: float, number: int) -> NDArray[np.float64]:
     return np.unique(np.concatenate((even, BENDS[(low < 1e3 * BENDS) & (high > 1e3 * BENDS)])))
 
 
+def ccfr(low: float, high: float) -> Overlay:
+    """Neutrino tridents, at 95 % as in the papers; MeV."""
+    mass = np.geomspace(low, high, 40) / 1e3
+    return Overlay(r"CCFR, $\nu N \to \nu N \mu\mu$, 95 % CL", mass, trident_limit(mass))
+
+
 def epsilon() -> Figure:
     """Dark photons from strahlung: (m, epsilon), with PRL 123, 121801 and the 1e13 to come."""
     model = load_model("dark-photon")
@@ -103,7 +110,8 @@ def dark() -> Figure:
     }
     title = r"$L_\mu - L_\tau$, dark, $m = 3 m_\chi$, 90 % CL"
     dashed = (r"NA64-e, 9.1e11, $\alpha_D$ = 0.02",)
-    return coupling_plane(strong, curves, relic=True, dashed=dashed, title=title)
+    others = [ccfr(1, 1000)]
+    return coupling_plane(strong, curves, overlays=others, relic=True, dashed=dashed, title=title)
 
 
 def relic() -> Figure:
@@ -116,7 +124,7 @@ def relic() -> Figure:
         r"NA64-$\mu$, 1e11 (projection)": limits("na64mu-1e11", model, mass),
     }
     title = r"$L_\mu - L_\tau$, $m = 3 m_\chi$, $g_\chi = 0.05$, 90 % CL"
-    return relic_plane(model, curves, title=title)
+    return relic_plane(model, curves, overlays=[ccfr(5, 1500)], title=title)
 
 
 def projections() -> Figure:
@@ -130,7 +138,7 @@ def projections() -> Figure:
         r"NA64-$\mu$, 1e11": limits("na64mu-1e11", model, mass),
     }
     title = r"$L_\mu - L_\tau$, dark, $\alpha_D = 0.1$, $m = 3 m_\chi$, 90 % CL"
-    return coupling_plane(model, curves, relic=True, title=title)
+    return coupling_plane(model, curves, overlays=[ccfr(1, 1000)], relic=True, title=title)
 
 
 FIGURES = {f.__name__: f for f in (epsilon, vanilla, dark, relic, projections)}
