@@ -38,7 +38,7 @@ from na64reco.reconstruction.samples import (
     within_window,
 )
 from na64reco.resources import shipped_folder
-from na64reco.tracking import reconstruct_tracks
+from na64reco.tracking import reconstruct_tracks, unfolded_hits
 from na64reco.tracking.straw_points import straw_stations
 
 if TYPE_CHECKING:
@@ -261,8 +261,13 @@ def _detectors(
         found |= reconstruct_srd(hits["SRD"], setup, conditions)
     trackers = (hits.get("MM"), hits.get("GEM"), hits.get("ST"))
     first, needed = first_spectrometer(setup), tracks_of(wanted, setup)
+    unfolded = len(needed) > 1
+    if unfolded:
+        trackers = (unfolded_hits(trackers[0], setup, conditions), *trackers[1:])
     if any(h is not None for h in trackers) and (groups & set(TRACKER_GROUPS) or first in needed):
-        found |= reconstruct_tracks(*trackers, setup, conditions, spectrometer=first)
+        found |= reconstruct_tracks(
+            *trackers, setup, conditions, spectrometer=first, unfolded=unfolded
+        )
     if groups & {"ecal", "prs"}:
         impact_x, impact_y = (found.get(name) for name in _IMPACT)
         found |= reconstruct_ecal(
@@ -270,7 +275,9 @@ def _detectors(
         )
     last, track = last_spectrometer(setup), found
     if last != first and last in needed:
-        track = reconstruct_tracks(*trackers, setup, conditions, spectrometer=last)
+        track = reconstruct_tracks(
+            *trackers, setup, conditions, spectrometer=last, unfolded=unfolded
+        )
         found |= _outgoing(track)
     if "hcal" in groups:
         expected = None

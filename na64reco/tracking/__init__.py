@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from na64reco.tracking.reconstruct import reconstruct_tracks
+from na64reco.tracking.reconstruct import reconstruct_tracks, unfolded_hits
 
-__all__ = ["reconstruct_tracks"]
+__all__ = ["reconstruct_tracks", "unfolded_hits"]

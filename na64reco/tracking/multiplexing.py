@@ -27,6 +27,12 @@ __all__ = ["MIN_SIZE", "unfold_hits"]
 
 MIN_SIZE: Final = 2
 """Neighbouring strips that make a candidate. One strip alone could be any of its channel's."""
+_DE_BRUIJN: Final = np.uint64(0x03F79D71B4CB0A89)
+_PLACES: Final = np.zeros(64, np.int64)
+"""Place of the one bit of a word times the constant above, by its first six bits (C. Leiserson et
+al., Using de Bruijn Sequences to Index a 1 in a Computer Word, 1998)."""
+for _bit in range(64):
+    _PLACES[((1 << _bit) * int(_DE_BRUIJN) & (2**64 - 1)) >> 58] = _bit
 _OUTSIDE: Final = 65535  # no station has such a strip: the clusters count it as malformed
 
 
@@ -109,10 +115,13 @@ def _unfold(  # type: ignore[no-untyped-def]
     out_offsets = np.zeros(events + 1, np.int64)
     source = np.empty(len(strip) * most, np.int64)
     out = np.empty(len(strip) * most, np.uint16)
-    on = np.zeros((planes, width), np.bool_)
-    order, run, length = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width)
+    # Strips that are on, by plane and as bits: nothing is done for the many others.
+    words = np.zeros((planes, (width + 63) // 64), np.uint64)
+    order = np.empty(width, np.int64)
+    one, last = np.uint64(1), np.uint64(63)
+    run, length = np.empty(width, np.int64), np.empty(width)
     best = np.empty(width)  # longest candidate of each channel
-    keep = np.empty((planes, width), np.bool_)
+    keep = np.full((planes, width), -1)  # the last event that keeps a strip
     made = 0
     for e in range(events):
         for h in range(offsets[e], offsets[e + 1]):
@@ -124,18 +133,22 @@ def _unfold(  # type: ignore[no-untyped-def]
                 for k in range(most):
                     s = strips_of[p, strip[h], k]
                     if s >= 0 and not dead[p, s]:
-                        on[p, s] = True
+                        words[p, s >> 6] |= one << (np.uint64(s) & last)
         for p in range(planes):
-            if readout[p] == 0:
-                continue
             n = 0
-            for s in range(width):
-                keep[p, s] = False
-                if on[p, s]:
-                    order[n] = s
+            for w in range(words.shape[1]):
+                here = words[p, w]
+                while here:
+                    lowest = here & (~here + one)
+                    order[n] = 64 * w + _PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)]
+                    here ^= lowest
                     n += 1
+                words[p, w] = 0
+            if n == 0:
+                continue
             runs = _runs(order, n, dead[p], run, length)
-            best[: readout[p]] = 0
+            for i in range(n):
+                best[channel_of[p, order[i]]] = 0
             for i in range(n):
                 c = channel_of[p, order[i]]
                 best[c] = max(best[c], length[run[order[i]]])
@@ -147,7 +160,7 @@ def _unfold(  # type: ignore[no-untyped-def]
                     alone |= best[channel_of[p, order[k]]] <= length[r]
                 if length[r] >= min_size and alone:
                     for k in range(i, end):
-                        keep[p, order[k]] = True
+                        keep[p, order[k]] = e
                 i = end
         for h in range(offsets[e], offsets[e + 1]):
             p = lookup[station[h], projection[h]] if projection[h] < lookup.shape[1] else -1
@@ -163,10 +176,8 @@ def _unfold(  # type: ignore[no-untyped-def]
                 continue
             for k in range(most):
                 s = strips_of[p, strip[h], k]
-                if s >= 0 and keep[p, s]:
+                if s >= 0 and keep[p, s] == e:
                     source[made], out[made] = h, s
                     made += 1
-        for p in range(planes):
-            on[p, :] = False
         out_offsets[e + 1] = made
     return out_offsets, source[:made].copy(), out[:made].copy()

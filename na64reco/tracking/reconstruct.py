@@ -34,7 +34,14 @@ if TYPE_CHECKING:
     from na64reco.tracking.layout import Layout
     from na64reco.tracking.planes import Planes
 
-__all__ = ["FIT_FAILED", "OUTSIDE_MAP", "measurements", "reconstruct_tracks", "to_face"]
+__all__ = [
+    "FIT_FAILED",
+    "OUTSIDE_MAP",
+    "measurements",
+    "reconstruct_tracks",
+    "to_face",
+    "unfolded_hits",
+]
 
 FIT_FAILED: Final = 4
 OUTSIDE_MAP: Final = 6
@@ -65,6 +72,7 @@ def reconstruct_tracks(
     conditions: Conditions,
     *,
     spectrometer: str = "main",
+    unfolded: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """Reconstruct the track that triggered, in every event.
 
@@ -76,6 +84,8 @@ def reconstruct_tracks(
     spectrometer
         Of the setup. Tracks are extrapolated to the calorimeter behind it: the ECAL, or, where its
         planes stand behind the ECAL, the HCAL (``track.x_ecal`` and the like are then of its face).
+    unfolded
+        `mm` has strips in the place of channels already (`unfolded_hits`).
 
     Returns
     -------
@@ -117,7 +127,7 @@ def reconstruct_tracks(
         columns |= {f"{t}.clusters": np.zeros(events, np.int32) for t in ("mm", "gem")}
     else:
         layout = make_layout(setup, planes, spectrometer=spectrometer)
-        if mm is not None:
+        if mm is not None and not unfolded:
             mm = unfold_hits(mm, setup, planes)
         clusters = find_clusters(mm, gem, planes)
         columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
@@ -151,6 +161,11 @@ def reconstruct_tracks(
         "straw.hits": counts.hits,
         "straw.planes": counts.planes,
     }
+
+
+def unfolded_hits(mm: Hits | None, setup: Setup, conditions: Conditions) -> Hits | None:
+    """Strips in the place of channels, to be done once for several spectrometers."""
+    return None if mm is None else unfold_hits(mm, setup, strip_planes(setup, conditions))
 
 
 def measurements(

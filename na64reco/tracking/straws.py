@@ -193,13 +193,34 @@ def straw_hits(hits: Hits, setup: Setup, conditions: Conditions) -> StrawHits:
     middle = (tables.wires[p] - 1) / 2
     position[good] = (wire[good] - middle + k / 2) * tables.pitch[p] + tables.shift[p]
     t0, t_max = tables.t0[p, k], tables.t_max[p, k]
-    distance[good] = drift_distance(time[good], t0, t_max, tables.rt[p, k])
-    inside = np.clip(time[good], t0, t0 + t_max)  # the tangent there, also from outside
-    late = drift_distance(np.maximum(inside + 0.5, t0 + 1), t0, t_max, tables.rt[p, k])
-    early = drift_distance(np.maximum(inside - 0.5, t0), t0, t_max, tables.rt[p, k])
-    speed[good] = late - early
+    distance[good], speed[good] = _drift(time[good], t0, t_max, tables.rt, p, k)
     in_time[good] = (time[good] >= t0 - _MARGIN) & (time[good] <= t0 + t_max + _MARGIN)
     return StrawHits(position, distance, speed, in_time)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _at(time, t0, t_max, rt):  # type: ignore[no-untyped-def]
+    """`drift_distance` of one time."""
+    s = max((time - t0) / t_max, 0.0)
+    inside = min(s, 1.0)
+    total = slope = 0.0
+    for i in range(len(rt) - 1, -1, -1):
+        slope = slope * inside + total
+        total = total * inside + rt[i]
+    return total + slope * (s - inside)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _drift(time, t0, t_max, rt, plane, layer):  # type: ignore[no-untyped-def]
+    """Distance, and its change in 1 ns about each time (on the tangent beyond the ends)."""
+    distance, speed = np.empty(len(time)), np.empty(len(time))
+    for i in range(len(time)):
+        relation = rt[plane[i], layer[i]]
+        distance[i] = _at(time[i], t0[i], t_max[i], relation)
+        inside = min(max(time[i], t0[i]), t0[i] + t_max[i])
+        late = _at(max(inside + 0.5, t0[i] + 1), t0[i], t_max[i], relation)
+        speed[i] = late - _at(max(inside - 0.5, t0[i]), t0[i], t_max[i], relation)
+    return distance, speed
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
