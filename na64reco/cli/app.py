@@ -11,6 +11,8 @@ from na64reco.cli.calibrate import calibrate_command
 from na64reco.cli.catalogue import catalogue_command
 from na64reco.cli.common import Group
 from na64reco.cli.compare import compare_command
+from na64reco.cli.display import display_command
+from na64reco.cli.doctor import doctor_command
 from na64reco.cli.efficiency import efficiency_command, exposure_command
 from na64reco.cli.freeze import freeze_command
 from na64reco.cli.inspect import inspect_command
@@ -58,6 +60,7 @@ app.command("inspect")(inspect_command)
 app.command("catalogue")(catalogue_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
+app.command("display")(display_command)
 app.command("calibrate")(calibrate_command)
 app.command("background")(background_command)
 app.command("efficiency")(efficiency_command)
@@ -65,6 +68,7 @@ app.command("exposure")(exposure_command)
 app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)
 app.command("limit")(limit_command)
+app.command("doctor")(doctor_command)
 app.command("setups")(setups_command)
 app.command("selections")(selections_command)
 app.command("searches")(searches_command)
