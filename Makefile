@@ -25,6 +25,7 @@ $(VENV)/.test: pyproject.toml $(VENV)/.base
 
 demo: $(VENV)/.base
 	$(BIN)/na64reco run electron-invisible-2022 data_samples/fileset.yaml -o out/demo --overwrite
+	$(BIN)/na64reco run muon-invisible-2022 data_samples/muon.root -o out/demo-muon --overwrite
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
