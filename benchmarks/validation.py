@@ -91,8 +91,9 @@ def _tracks(columns: Columns) -> Columns:
         truth_at = columns[f"mc.{axis}"][found]
         # The truth is in the global frame, the track in the ECAL's: their difference is constant.
         off = columns[f"track.{axis}_ecal"][found] - truth_at
-        off -= np.median(off)
-        away |= np.abs(off) > 5 * columns[f"track.{axis}_ecal_error"][found]
+        off -= np.nanmedian(off)
+        # Found without a beam particle that reaches the ECAL (NaN): away, too.
+        away |= ~(np.abs(off) <= 5 * columns[f"track.{axis}_ecal_error"][found])
     mean, width = _core(pull)
     return {
         "found": float(np.mean(found)),
