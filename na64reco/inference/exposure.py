@@ -5,9 +5,9 @@ Two ways to count them, from what hit files say of the beam:
 - Scalers. `scaler_live` counts coincidences since the run began during which a trigger could be
   accepted. An event tells its value at that moment: between the first and the last event of a spill
   it grows by what came between them, and the beam between the last event of a spill and the first
-  of the next is shared half and half; where a neighbour is missing (the end of the run, spills that
-  were not read) a mean gap between events stands for it. `scaler` counts all coincidences; alone
-  it needs the share of the time that the acquisition was ready.
+  of the next is shared (`scaler_by_spill`); where a neighbour is missing (the end of the run,
+  spills that were not read) a mean gap between events stands for it. `scaler` counts all
+  coincidences; alone it needs the share of the time that the acquisition was ready.
 - Beam triggers: each one that is recorded stands for `prescale` of them.
 
 Scalers are preferred. Statistical errors: the gaps that were not seen, of their own size each; and
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 __all__ = ["Given", "dataset_exposure", "measure_exposure", "read_given", "scaler_by_spill"]
+
+_SCALERS = ("live", "scaler")
 
 Given = tuple[float, float]
 """Particles on target and their standard deviation."""
@@ -147,7 +149,9 @@ def _number(values: list[Any]) -> Given:
     return value, error
 
 
-def scaler_by_spill(spill: Array, events: Array, first: Array, last: Array) -> tuple[Array, Array]:
+def scaler_by_spill(
+    spill: Array, events: Array, first: Array, last: Array, *, ready: float = 1.0
+) -> tuple[Array, Array]:
     """How much a scaler grew in each spill of one run, and the standard deviation.
 
     Parameters
@@ -158,6 +162,10 @@ def scaler_by_spill(spill: Array, events: Array, first: Array, last: Array) -> t
         Recorded in each.
     first, last
         Value of the scaler at the first and last event of each.
+    ready
+        Share of the beam that the scaler counts. The acquisition is ready when a spill begins, so
+        that a whole mean gap comes before the first event; the spill's end falls at any time, so
+        that this share of one comes after the last.
     """
     first, last = first.astype(np.float64), last.astype(np.float64)
     span, n = last - first, events.astype(np.float64)
@@ -167,9 +175,10 @@ def scaler_by_spill(spill: Array, events: Array, first: Array, last: Array) -> t
     gap = np.where(np.isfinite(gap), gap, usual)
     follows = np.diff(spill) == 1
     between = (first[1:] - last[:-1])[follows]
-    before, after = gap.copy(), gap.copy()
-    before_error, after_error = gap.copy(), gap.copy()
-    before[1:][follows] = after[:-1][follows] = between / 2
+    before, after = gap.copy(), ready * gap
+    # Either nothing, or with the chance `ready` a gap: exponential.
+    before_error, after_error = gap.copy(), gap * math.sqrt(ready * (2 - ready))
+    before[1:][follows], after[:-1][follows] = between / (1 + ready), between * ready / (1 + ready)
     before_error[1:][follows] = after_error[:-1][follows] = between / math.sqrt(12)
     if len(spill) and spill[0] <= 1:
         # The count began with the run, and so did the first spill.
@@ -283,12 +292,21 @@ def _scaler(
             "runs of the same number mixed, or was it reset? Give the exposure with --eot instead."
         )
         raise InferenceError(msg)
-    number, error = scaler_by_spill(spill, columns["events"], first, last)
+    ready = _ready(columns) if name == "live" else 1.0
+    number, error = scaler_by_spill(spill, columns["events"], first, last, ready=ready)
     # Half gaps between two good spills add up to the gap, whose size is known.
     both = good[1:] & good[:-1] & (np.diff(spill) == 1)
     known = (first[1:] - last[:-1])[both] / math.sqrt(12)
     variance = float(np.sum(error[good] ** 2)) - 2 * float(np.sum(known.astype(float) ** 2))
     return Measurement.symmetric(float(number[good].sum()), math.sqrt(max(variance, 0.0)))
+
+
+def _ready(columns: Mapping[str, Array]) -> float:
+    """Share of the coincidences that were live, between the first and the last event of spills."""
+    if "scaler_last" not in columns or np.any(columns["scaler_last"] < 0):
+        return 1.0
+    live, every = (float((columns[f"{n}_last"] - columns[f"{n}_first"]).sum()) for n in _SCALERS)
+    return min(live / every, 1.0) if every > 0 else 1.0
 
 
 def _complete(columns: Mapping[str, Array], good: Array) -> bool:

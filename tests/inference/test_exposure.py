@@ -130,6 +130,16 @@ def test_bad_spills_and_runs_and_gaps_count_nothing(selection):
     assert nothing.particles.value == 0
 
 
+def test_nothing_is_counted_twice_where_spills_end_in_dead_time(selection):
+    """77 % dead: after a spill's last event comes less than a gap, before its first a whole one."""
+    rng = np.random.default_rng(5)
+    runs = [run(rng, 6100 + i, spills=12) for i in range(40)]
+    found = [(exposure(counted(selection, r)).particles, r[2]) for r in runs]
+    pulls = [(p.value - truth) / p.statistical for p, truth in found]
+    assert abs(np.mean(pulls)) < 0.45
+    assert np.mean([p.value / truth for p, truth in found]) == pytest.approx(1.0, abs=1e-4)
+
+
 def test_beam_triggers_times_prescale(selection):
     rng = np.random.default_rng(3)
     pulls = []
