@@ -115,7 +115,7 @@ class DarkSector:
         if not self.mass_ratio < 0.5:
             msg = (
                 f"m_chi = {self.mass_ratio:g} m is not below m / 2: there is no decay to chi chi "
-                f"on the mass shell; choose mass_ratio < 0.5"
+                f"on the mass shell; choose mass_ratio < 0.5, or resonant production alone"
             )
             raise ModelError(msg)
 

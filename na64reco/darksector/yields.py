@@ -170,7 +170,15 @@ class DumpYield:
     def strahlung(
         self, model: VectorModel, mass: ArrayLike, coupling: ArrayLike
     ) -> NDArray[np.float64]:
-        """The first term; parameters and errors as `__call__`."""
+        """The first term; parameters and errors as `__call__`.
+
+        Raises
+        ------
+        ModelError
+            If the dark particle is too heavy for a boson on its mass shell.
+        """
+        if model.dark is not None and model.dark.alpha > 0:
+            model.dark.require_on_shell()
         lepton: Literal["electron", "muon"] = "muon" if self.dump.lepton == "muon" else "electron"
         mass = np.asarray(mass, dtype=np.float64)
         strength = model.epsilon2(mass**2, coupling, mass, lepton=lepton)

@@ -210,6 +210,10 @@ def test_wrong_requests(electrons):
         yields(INVISIBLE, 5.0, 1e-3)
     with pytest.raises(ModelError, match=r"coupling must be positive and finite, found -1"):
         yields(INVISIBLE, 0.1, -1.0)
+    heavy = LMuLTau(DarkSector(mass_ratio=0.6))
+    with pytest.raises(ModelError, match=r"m_chi = 0.6 m is not below m / 2"):
+        yields(heavy, 0.1, 1e-3)
+    assert yields(heavy, 0.1, 1e-3, production="resonant").strahlung == 0
     with pytest.raises(ModelError, match=r"muonphilic does not couple to electrons"):
         coupling_by_ratio(load_model("muonphilic"), [0.1], 1e-4, yields)
     with pytest.raises(ModelError, match=r"edges of missing energy must ascend"):
