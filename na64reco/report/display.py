@@ -76,7 +76,7 @@ def views_of(wish: Wish) -> list[EventView]:
     if wish.event is not None:
         entries = [_entry(wish.path, wish.event, wish.mapping)]
     else:
-        entries = _entries_where(wish, setup)
+        entries = _entries_where(wish, setup, given)
     found = _views(wish.path, entries, setup, given, wish)
     if not found:
         raise DataError(_nothing(wish))
@@ -110,8 +110,8 @@ def _entry(path: Path, event: str, mapping: Path | None) -> int:
     return entry
 
 
-def _entries_where(wish: Wish, setup: Setup) -> list[int]:
-    """Entries of a hit file that fit; more than are shown, since some may be hidden."""
+def _entries_where(wish: Wish, setup: Setup, given: Selection | None) -> list[int]:
+    """Entries of a hit file that fit and may be shown."""
     assert wish.where is not None
     conditions = parse_where(wish.where)
     for condition in conditions:
@@ -124,14 +124,12 @@ def _entries_where(wish: Wish, setup: Setup) -> list[int]:
     events = open_events(
         wish.path, mapping=None if wish.mapping is None else load_mapping(wish.mapping)
     )
-    columns = reconstruct_columns(
-        events,
-        setup,
-        columns={c.column for c in conditions},
-        calib=wish.calib,
-        nearest=wish.nearest,
-    )
-    keep = np.ones(len(events), bool)
+    options: dict[str, Any] = {"calib": wish.calib, "nearest": wish.nearest}
+    names = {c.column for c in conditions}
+    columns = reconstruct_columns(events, setup, columns=names, **options)
+    simulated = has_scalar(events, "MC_process")
+    selections = [] if simulated else blinding_selections(setup, given)
+    keep = visible(events, setup, selections, **options)
     for condition in conditions:
         keep &= condition(columns[condition.column].astype(np.float64))
     return [int(i) for i in np.flatnonzero(keep)]
@@ -163,6 +161,12 @@ def _of_folder(wish: Wish) -> list[EventView]:
         path = Path(file["path"])
         if not path.exists():
             msg = f"{path}, which {wish.path} was made from, is not there (any more)."
+            raise DataError(msg)
+        if file["size"] not in {None, path.stat().st_size}:
+            msg = (
+                f"{path} is not the file any more that {wish.path} was made from ({file['size']} "
+                f"bytes then, {path.stat().st_size} now); run `na64reco run` again."
+            )
             raise DataError(msg)
         found = (find_entry(path, r, e, mapping=_mapping(wish)) for r, e in events)
         entries = [entry for entry in found if entry is not None]
