@@ -96,7 +96,14 @@ def vanilla() -> Figure:
     }
     curves["both together"] = limits("na64e-2024+na64mu-2024", model, grid(0.3, 30, 16))
     title = r"$L_\mu - L_\tau$, vanilla, 90 % CL"
-    return coupling_plane(model, curves, cosmology=True, dashed=("both together",), title=title)
+    return coupling_plane(
+        model,
+        curves,
+        overlays=[ccfr(1, 1000)],
+        cosmology=True,
+        dashed=("both together",),
+        title=title,
+    )
 
 
 def dark() -> Figure:

@@ -51,6 +51,8 @@ def limit_command(  # noqa: PLR0917 - the options of the command
             "feldman-cousins",
             "profile-asymptotic",
             "cls-asymptotic",
+            "profile-toys",
+            "cls-toys",
         ],
         typer.Option(help="How the number of events is limited; see docs/limits.md."),
     ] = "cls",

@@ -46,7 +46,7 @@ BOUNDS = (1e-8, 1.0)
 _ROUNDED = 1e-3
 """Shares and errors of the signal closer than this have the same limit on the number of events."""
 _BANDS_ROUNDED = 0.02
-"""The same for what is expected, where there are more than two channels: it is dear."""
+"""The same for what is dear: expected limits of more than two channels, and toys."""
 _ROUNDS = 4
 _SAME = 1e-4
 
@@ -204,13 +204,23 @@ class LimitSetter:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Limits on the whole number of events, shape (masses,), and bands, shape (5, masses)."""
         total = signal.sum(axis=0)
-        rounded = _ROUNDED if len(signal) <= 2 else _BANDS_ROUNDED
+        toys = self.method.endswith("toys")
+        if toys and self.projection:
+            msg = (
+                f"With {self.method!r} no expected limits are calculated, it would take hours; for "
+                "a projection choose a method without toys."
+            )
+            raise InferenceError(msg)
+        dear = toys or len(signal) > 2
+        rounded = _BANDS_ROUNDED if dear else _ROUNDED
         bands = np.full((5, signal.shape[1]), np.inf)
         observed = np.full(signal.shape[1], np.inf)
         for i in np.flatnonzero(total > 0):
             parts = signal[:, i] / total[i], threshold[:, i]
-            bands[:, i] = self._expected(*parts, rounded)
-            observed[i] = bands[2, i] if self.projection else self._observed(*parts, _ROUNDED)
+            if not toys:
+                bands[:, i] = self._expected(*parts, rounded)
+            fine = rounded if toys else _ROUNDED
+            observed[i] = bands[2, i] if self.projection else self._observed(*parts, fine)
         return observed, bands
 
     def _expected(
@@ -290,7 +300,7 @@ class LimitSetter:
             mass=masses,
             coupling=found,
             upper=excluded.upper[0],
-            bands=excluded.lower[1:],
+            bands=np.where(np.isfinite(bands), excluded.lower[1:], np.inf),
             events=events,
             signal=self._signal(model, masses, coupling),
             threshold_error=threshold,

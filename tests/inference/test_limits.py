@@ -129,6 +129,22 @@ def test_the_threshold_counts_by_channel():
     assert 1.03 < float(wide.events[0] / plain.events[0]) < 1.12
 
 
+def test_with_toys_nothing_is_expected(monkeypatch):
+    asked = []
+
+    def limit(counting, *, cl, method):
+        asked.append((cl, method))
+        return 3.0 / float(counting.signal.sum())
+
+    monkeypatch.setattr("na64reco.inference.limits.upper_limit", limit)
+    found = setter(Closed(hand_made("one", a={"exposure": 1e9})), method="cls-toys").limits(
+        None, [1.0, 2.0]
+    )
+    np.testing.assert_allclose(found.coupling, np.sqrt(3.0 * np.array([1.0, 2.0]) / 1e9), rtol=1e-6)
+    assert np.all(np.isinf(found.bands))
+    assert asked == [(0.9, "cls-toys")]
+
+
 def test_a_search_that_sees_nothing_excludes_nothing():
     found = LimitSetter((load_search("na64e-2018"),)).limits(load_model("muonphilic"), [0.1])
     assert np.isinf(found.coupling[0])
@@ -143,6 +159,11 @@ def test_a_search_that_sees_nothing_excludes_nothing():
         (lambda: setter(ONE, TWO, exposure=1e9), InferenceError, "exposure is that of one search"),
         (lambda: setter(ONE, exposure=-1.0).limits(VANILLA, [0.1]), InferenceError, "positive"),
         (lambda: setter(ONE, cl=90.0).limits(None, [0.1]), InferenceError, r"For 90 % give 0.9"),
+        (
+            lambda: setter(ONE, method="cls-toys", exposure=1e9).limits(None, [0.1]),
+            InferenceError,
+            "choose a method without toys",
+        ),
         (lambda: setter(ONE, method="clz").limits(None, [0.1]), InferenceError, "'cls'"),
         (
             lambda: LimitSetter((load_search("na64e-2018"),)).limits(VANILLA, [5.0]),
