@@ -20,6 +20,8 @@ __all__ = ["HitFile", "PassingError", "open_file", "reading", "touching"]
 
 _RNTUPLE = {"ROOT::RNTuple", "ROOT::Experimental::RNTuple"}
 _REMAKE = "Copy or make it again."
+_MOST = 10**12
+"""Events that no file holds."""
 
 
 _PASSING = frozenset(
@@ -51,12 +53,18 @@ class HitFile:
     @property
     def entries(self) -> int:
         """Number of events."""
-        return int(self.tree.num_entries)
+        with reading(self.path, "the number of events"):
+            entries = int(self.tree.num_entries)
+        if not 0 <= entries <= _MOST:
+            msg = f"{self.path} claims to hold {entries} events; it is damaged. {_REMAKE}"
+            raise FileFormatError(msg)
+        return entries
 
     @property
     def branches(self) -> tuple[str, ...]:
         """Names of all branches; fields of an RNTuple's collections as `NAME.field`."""
-        return tuple(self.tree.keys())
+        with reading(self.path, "the list of branches"):
+            return tuple(str(name) for name in self.tree.keys())  # noqa: SIM118 - no dict
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from na64reco.errors import MappingError, did_you_mean
 from na64reco.events.schema import COLLECTIONS, SCALARS, TREE, Column
+from na64reco.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -190,7 +191,7 @@ def load_mapping(path: str | Path) -> Mapping:
         msg = f"The mapping {path} cannot be read: {error.strerror or error}."
         raise MappingError(msg) from None
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         msg = f"The mapping {path} is not valid YAML: {error}"

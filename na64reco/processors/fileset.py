@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from na64reco.errors import Na64recoError, did_you_mean
-from na64reco.processors.yaml_text import read_yaml
+from na64reco.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

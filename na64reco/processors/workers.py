@@ -11,6 +11,7 @@ import multiprocessing
 import resource
 import signal
 import time
+import traceback
 from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import wait
@@ -230,6 +231,7 @@ def _work(connection: Connection, memory: int | None) -> None:
         try:
             answer = True, function(*content)
         except Exception as error:  # it is raised where the task came from
+            error.add_note("".join(traceback.format_tb(error.__traceback__)).rstrip())
             answer = False, error
         try:
             connection.send(answer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import yaml
 
 from na64reco.errors import SelectionError
+from na64reco.yaml_text import refuse_deep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +111,7 @@ def read_located(path: Path) -> Node:
         msg = f"The selection {path} cannot be read: {error}"
         raise SelectionError(msg) from None
     try:
+        refuse_deep(text)
         loader = _LOADER(text)
         try:
             root = loader.get_single_node()

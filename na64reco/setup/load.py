@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from na64reco.errors import SetupError, did_you_mean
 from na64reco.setup.model import Setup
+from na64reco.yaml_text import read_yaml
 
 __all__ = ["list_setups", "load_setup"]
 
@@ -62,9 +63,8 @@ def _find(name: str | Path) -> Path:
             return path
         msg = f"There is no setup file {path}."
         raise SetupError(msg)
-    shipped = _DATA / f"{name}.yaml"
-    if shipped.is_file():
-        return shipped
+    if str(name) in list_setups():
+        return _DATA / f"{name}.yaml"
     msg = (
         f"There is no setup {str(name)!r}. {did_you_mean(str(name), list_setups())} "
         "A path of a YAML file is taken as well."
@@ -77,8 +77,8 @@ def _read(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         msg = f"{path}: `based_on` goes in a circle: {' -> '.join(p.stem for p in (*seen, path))}"
         raise SetupError(msg)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"The setup {path} is not valid YAML: {error}"
         raise SetupError(msg) from None
     if not isinstance(content, dict):

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from zlib import crc32
 
-from na64reco.processors import SelectionProcessor, job
+from na64reco.processors import SelectionProcessor, job, kept
 
 
 class Killer(SelectionProcessor):
@@ -42,6 +42,7 @@ def install(marks, share):
 def main(selection, fileset, out, marks, last):
     """A driver that is killed after some events."""
     install(marks, 6)
+    kept.code_digest = lambda: "the same code, even if somebody edits it meanwhile"
 
     def progress(done, total):
         if 0 <= int(last) <= done:

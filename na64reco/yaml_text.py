@@ -1,4 +1,4 @@
-"""Large YAML of unknown origin: only plain data, quickly, whatever the text is."""
+"""YAML of unknown origin: only plain data, quickly, whatever the text is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["read_yaml"]
+__all__ = ["read_yaml", "refuse_deep"]
 
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEPTH = 100
@@ -28,13 +28,14 @@ def read_yaml(text: str) -> Any:
             pass  # YAML may begin with a brace as well
     try:
         # libyaml is ten times faster, but builds by a recursion without end: too deep is a crash.
-        _refuse_deep(text)
+        refuse_deep(text)
         return yaml.load(text, Loader=_FAST)  # a safe loader
     except ValueError as error:  # numbers of thousands of digits, 30th of February
         raise yaml.YAMLError(str(error)) from None
 
 
-def _refuse_deep(text: str) -> None:
+def refuse_deep(text: str) -> None:
+    """Raise ``yaml.YAMLError`` where a text is nested absurdly deep, or is no YAML."""
     depth = 0
     for event in yaml.parse(text, Loader=_FAST):
         kind = type(event)
