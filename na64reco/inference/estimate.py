@@ -32,6 +32,8 @@ __all__ = ["Control", "Options", "PeriodEstimate", "Simulated", "estimate"]
 
 POOR = 0.05
 """p-value below which a fit is remarked on."""
+FAILED = 3.0
+"""Standard deviations beyond which a closure test of the nominal shape is."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,8 @@ def _estimate(
             f"{goodness.ad_p:.2g}); see whether its fit should end earlier, below the trigger's "
             "threshold (--top)"
         )
+    closure = closure_tests(period, top=options.top)
+    notes.extend(_failures(closure))
     signal = (
         strahlung_signal(options.mass, beam=period.beam)
         if options.signal is None
@@ -239,10 +243,30 @@ def _estimate(
         a,
         c,
         tuple(components),
-        closure_tests(period, top=options.top),
+        closure,
         choice,
         counting,
     )
+
+
+def _failures(closure: Sequence[Closure]) -> list[str]:
+    """The worst closure test of the nominal shape in each sideband, if it fails."""
+    notes = []
+    for sideband, remedy in (("A", "let the fit end earlier (--top)"), ("C", "do not rely on it")):
+        tests = [
+            (abs(t.pull), t)
+            for t in closure
+            if t.pull is not None and t.name.startswith(sideband) and t.name.endswith(NOMINAL)
+        ]
+        worst, test = max(tests, key=lambda pair: pair[0], default=(0.0, None))
+        if test is not None and worst > FAILED:
+            low, high = test.predicted_range
+            notes.append(
+                f"closure of sideband {sideband} fails: {test.expected:.3g} events expected from "
+                f"{low:g} to {high:g} GeV, {test.observed:g} found ({test.pull:+.1f} standard "
+                f"deviations); {remedy}"
+            )
+    return notes
 
 
 def _simulated(

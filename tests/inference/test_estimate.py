@@ -173,6 +173,27 @@ def test_an_empty_sideband_is_a_limit_in_words(command, tmp_path):
     assert counting.background.components[0].value is None
 
 
+def test_a_closure_that_fails_is_said(tmp_path, command):
+    """Electrons at the trigger's edge, of large and unequal weights: no p-value tells, closure does."""
+    rng = np.random.default_rng(8)
+    content = made(8)
+    edge = 90 - rng.exponential(1.0, 3000).clip(0, 8)
+    content = {
+        "ecal.energy": np.concatenate([content["ecal.energy"], edge]),
+        "hcal.energy": np.concatenate([content["hcal.energy"], np.full(3000, 0.2)]),
+        "run": np.full(len(content["run"]) + 3000, 6100),
+        "mc.weight": np.concatenate(
+            [np.full(len(content["run"]), 0.125), rng.choice([8.0, 64.0], 3000)]
+        ),
+    }
+    out = write_output(tmp_path / "out", {"run": content}, simulated=("run",))
+    options = ("background", out, "--data", "run", "--toys", 100, "--no-picture")
+    found = command(*options)
+    assert "closure of sideband A fails" in found.output
+    assert "(--top)" in found.output
+    assert "closure of sideband" not in command(*options, "--top", 80).output
+
+
 def test_what_cannot_be_used_says_why(tmp_path, output, command):
     with pytest.raises(InferenceError, match=r"is not the output of `na64reco run`: run\.json"):
         read_folder(tmp_path)
