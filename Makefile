@@ -1,7 +1,8 @@
-# make demo   set everything up in .venv and run the main job on data_samples/
+# make demo   set everything up in .venv, run the main job on data_samples/, and write its report
 # make test   set everything up and run all checks and tests
 # make bench  speed and memory of the chain, as JSON
 # make figures  remake the figures of limits in docs/images (two minutes)
+# make screenshots  remake the pictures of report and display in docs/images (needs chromium)
 # make samples  remake data_samples/ (see data_samples/README.md)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test lint bench figures samples clean help
+.PHONY: demo test lint bench figures screenshots samples clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -26,6 +27,7 @@ $(VENV)/.test: pyproject.toml $(VENV)/.base
 demo: $(VENV)/.base
 	$(BIN)/na64reco run electron-invisible-2022 data_samples/fileset.yaml -o out/demo --overwrite
 	$(BIN)/na64reco run muon-invisible-2022 data_samples/muon.root -o out/demo-muon --overwrite
+	$(BIN)/na64reco report out/demo
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -41,6 +43,9 @@ bench: $(VENV)/.test
 
 figures: $(VENV)/.base
 	$(BIN)/python docs/make_limits.py
+
+screenshots: $(VENV)/.base
+	PATH="$(BIN):$$PATH" docs/make_screenshots.sh
 
 samples: $(VENV)/.base
 	$(BIN)/python data_samples/make.py
