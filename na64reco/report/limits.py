@@ -136,7 +136,8 @@ def coupling_plane(
     overlays
         Lines of others.
     moment
-        Draw the band that explains the muon's magnetic moment within 2 sigma.
+        Draw the band that explains the muon's magnetic moment within 2 sigma; for models that
+        couple to muons.
     cosmology
         Mark masses below which the early universe has too much radiation.
     relic
@@ -154,7 +155,8 @@ def coupling_plane(
         figure, axes = _canvas(curves)
         mass = _masses(curves, overlays)
         if moment:
-            low, high = coupling_band(mass, EXPERIMENT, THEORY)
+            charge = np.abs(model.vertex("muon", 0.0, 1.0, mass))
+            low, high = (edge / charge for edge in coupling_band(mass, EXPERIMENT, THEORY))
             name = r"$(g-2)_\mu \pm 2\sigma$"
             axes.fill_between(1e3 * mass, low, high, color="#009E73", alpha=0.35, lw=0, label=name)
         if cosmology:
@@ -266,6 +268,9 @@ def _canvas(curves: Mapping[str, CouplingLimits]) -> tuple[Figure, Axes]:
     if not curves:
         msg = "There is no limit to draw; give at least one curve."
         raise InferenceError(msg)
+    if not any(np.isfinite(c.coupling).any() for c in curves.values()):
+        msg = f"There is nothing to draw: {', '.join(curves)} excludes no coupling below 1."
+        raise InferenceError(msg)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -328,6 +333,7 @@ def _draw_curves(
         axes.plot(
             1e3 * found.mass[fine], found.coupling[fine],
             color=colour, ls=dashes, lw=width, label=name,
+            marker="o" if fine.sum() == 1 else None,
         )  # fmt: skip
         turned = np.isfinite(found.upper)
         if turned.any():
@@ -342,7 +348,9 @@ def _draw_curves(
 
 
 def _finish(axes: Axes, curves: Mapping[str, CouplingLimits], x: str, y: str, title: str) -> None:
-    axes.set_xlim(*axes.dataLim.intervalx)
+    low, high = axes.dataLim.intervalx
+    one = high < 1.001 * low
+    axes.set_xlim(low / 2 if one else low, high * 2 if one else high)
     # Thermal targets reach far below.
     found = np.concatenate([c.coupling for c in curves.values()])
     bottom, top = axes.dataLim.intervaly

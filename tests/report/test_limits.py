@@ -124,6 +124,30 @@ def test_nothing_to_draw():
         coupling_plane(load_model("b-l"), {})
 
 
+def test_a_single_mass_is_a_point(tmp_path):
+    one = curve([1e-4, np.inf, np.inf])
+    for name, cut in (("mass", MASS[:1]), ("coupling", one.coupling[:1]), ("upper", [np.inf])):
+        object.__setattr__(one, name, np.asarray(cut))
+    object.__setattr__(one, "bands", one.bands[:, :1])
+    figure = mixing_plane(load_model("dark-photon"), {"one": one})
+    assert lines(figure)["one"].get_marker() == "o"
+    low, high = figure.axes[0].get_xlim()
+    assert low < 30 < high
+    nothing = curve([np.inf] * 3)
+    with pytest.raises(InferenceError, match="nothing to draw: theirs excludes no coupling"):
+        draw_limits(tmp_path / "x.png", load_model("b-l"), {"theirs": nothing})
+
+
+def test_the_band_is_that_of_the_models_coupling():
+    """Dark photons couple to muons with e epsilon."""
+    tops = []
+    for name in ("lmutau-vanilla", "dark-photon"):
+        figure = coupling_plane(load_model(name), {"one": curve([1e-4] * 3)})
+        band = next(c for c in figure.axes[0].collections if "g-2" in str(c.get_label()))
+        tops.append(band.get_paths()[0].vertices[:, 1].max())
+    assert tops[1] / tops[0] == pytest.approx((4 * np.pi / 137.036) ** -0.5, rel=1e-4)
+
+
 def test_overlays(tmp_path):
     path = tmp_path / "theirs.csv"
     path.write_text("# read off\nmass_MeV,g,remark\n100,2e-3,x\n10,1e-3,y\n")
