@@ -71,8 +71,8 @@ RESOLUTION: Final = 0.038
 TAIL: Final = 0.875
 """Of the beam's momentum: the fit of the tail ends there, 140 GeV/c, three standard deviations
 of the momentum behind the target below it."""
-SPAN: Final = 80.0
-"""GeV: E_CAL is fitted from the box's edge over this range."""
+SPAN: Final = 100.0
+"""GeV: E_CAL is fitted from the box's edge over this range, where region D ends for soft muons."""
 
 
 @dataclass(frozen=True)

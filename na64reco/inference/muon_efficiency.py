@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from na64reco.selection import Selection
     from na64reco.setup import Setup
 
-__all__ = ["MODEL", "Share", "displacement", "share_passing", "trigger_efficiency"]
+__all__ = [
+    "MODEL",
+    "Share",
+    "displacement",
+    "mip_systematic",
+    "share_passing",
+    "trigger_efficiency",
+]
 
 MODEL: Final = "lmutau-vanilla"
 """The Z' that only couples to muons, taus and their neutrinos."""
@@ -134,6 +141,41 @@ def displacement(
 
 
 def share_passing(selection: Selection, columns: Mapping[str, NDArray[Any]], region: str) -> Share:
-    """Events that pass all cuts and lie in a region, of all those given (simulated events)."""
-    outcome = apply(selection, columns)
+    """Simulated events that pass all cuts and lie in a region, of all those given."""
+    outcome = apply(selection, columns, simulated=True)
     return Share(int(np.count_nonzero(outcome.region(region))), len(outcome.visible))
+
+
+_SCALED: Final = (
+    "ecal.energy",
+    "vhcal.energy",
+    "hcal.energy",
+    "hcal.module0",
+    "hcal.module1",
+    "hcal.expected0",
+    "hcal.expected1",
+)
+
+
+def mip_systematic(
+    selection: Selection, columns: Mapping[str, NDArray[Any]], region: str, difference: float
+) -> float:
+    """Largest relative change of the efficiency when the calorimeters' peaks move.
+
+    Parameters
+    ----------
+    columns
+        Of simulated signal.
+    difference
+        Of the peak of minimum-ionising particles between data and simulation, relative; energies
+        are scaled by it, up and down.
+    """
+    nominal = share_passing(selection, columns, region).passed
+    if not nominal:
+        msg = f"None of these events passes {selection.name!r} into {region!r}: nothing to compare."
+        raise InferenceError(msg)
+    changed = []
+    for factor in (1 - difference, 1 + difference):
+        moved = {n: c * np.float32(factor) if n in _SCALED else c for n, c in columns.items()}
+        changed.append(share_passing(selection, moved, region).passed / nominal - 1)
+    return float(np.max(np.abs(changed)))

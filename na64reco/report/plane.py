@@ -171,6 +171,8 @@ def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame:
     names = list(selection.regions)
     labelled: set[str] = set()
     for outline in outlines(selection, plane_variables(selection), frame):
+        if len(selection.regions[outline.region]) == 1:
+            continue  # half of the plane, for a histogram
         colour, dashes = _LINES[names.index(outline.region) % len(_LINES)]
         hidden = outline.region == dataset.blinded
         label = f"{outline.region} (blinded)" if hidden else outline.region

@@ -125,8 +125,8 @@ def test_shape_of_calibration_triggers_number_of_physics_triggers(tmp_path):
 
 
 def test_non_hermeticity_of_a_flat_spectrum(tmp_path):
-    """As many per GeV in the box as above it: 12/80 of 800 events."""
-    soft = np.random.default_rng(6).uniform(12, 92, 800)
+    """As many per GeV in the box as above it: 12/100 of 1000 events."""
+    soft = np.random.default_rng(6).uniform(12, 112, 1000)
     folder = write(tmp_path / "o", {"runs": muons(np.random.default_rng(6), 50)}, soft=soft)
     (found,) = estimate_muons([folder], MuonOptions(toys=100))
     last = found.components[-1]

@@ -66,4 +66,13 @@ def dataset(selection, cutflow):
 
     planes = {"plane__one": plane(120), "plane__all": plane(120), "low__all": plane(10)}
     planes["plane__one"].fill([95.0] * 50, [5.0] * 50)
-    return DatasetReport("runs", 300, False, "signal", cutflow, planes, 5)
+    return DatasetReport(
+        name="runs",
+        events=300,
+        simulated=False,
+        blinded="signal",
+        cutflow=cutflow,
+        counts=None,  # of no use in pictures and tables
+        histograms=planes,
+        selected=5,
+    )

@@ -64,7 +64,7 @@ def test_the_plane_of_the_muon_mode():
     planes = [p.histogram for p in find_planes(selection)]
     assert planes == ["plane__mip_behind_it", "plane__all", "plane_low__all"]
     found = {o.region: o.corners for o in outlines(selection, plane_variables(selection), FRAME)}
-    assert set(found) == {"signal", "A", "B", "C", "D", "momentum_tail"}
+    assert set(found) == {"signal", "A", "B", "C", "D", "soft", "momentum_tail"}
     assert found["signal"] == ((0, 0), (80.000008, 0), (80.000008, 12), (0, 12))
     # D: below 100 GeV, above the box, and below p_out + E_CAL = 130.
     assert set(found["D"]) == {(0, 12), (100, 12), (100, 30), (0, 130)}
