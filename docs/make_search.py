@@ -284,7 +284,13 @@ def main() -> None:
     parts(work / "run.root")
     live, stands_for = exposures(work)
     threshold(sideband(work, live, stands_for), live, stands_for)
-    shutil.copy(work / "wide" / "ecal_hcal.png", IMAGES / "search_plane.png")
+    options = ("--data", "upstream", "--top", TOP, "--eot", f"{stands_for:.4g}", "--kappa", 0.5)
+    command("background", work / "up", *options)
+    for image, name in (
+        ("background", "up/pictures/background.png"),
+        ("plane", "wide/ecal_hcal.png"),
+    ):
+        shutil.copy(work / name, IMAGES / f"search_{image}.png")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from na64reco.inference.efficiency_results import load_efficiency
 from na64reco.inference.exposure import dataset_exposure
 from na64reco.inference.exposure_results import load_exposure
 from na64reco.inference.search import load_search
-from na64reco.selection import Counts
+from na64reco.selection import Counts, load_selection
 from na64reco.setup import load_setup
 from na64reco.simulation import write_simulation
 
@@ -54,6 +54,17 @@ def truth(path):
         for name, value in inspect_file(path).metadata.items()
         if name in {"eot", "scaler", "scaler_live"}
     }
+
+
+def test_the_blind_selection_is_the_search_with_more_hidden():
+    blind, search = (load_selection(f"electron-{name}-2022") for name in ("blind", "invisible"))
+    assert blind.cuts == search.cuts
+    edges = [s.regions["signal"]["ecal.energy"][1].values["2022"] for s in (blind, search)]
+    # Published: 47 to 50 GeV (arXiv:2404.06982), which must not have been seen.
+    assert edges[0] > 50.0 >= edges[1]
+    assert blind.regions["signal"]["hcal.energy"] == search.regions["signal"]["hcal.energy"]
+    for side, bound in (("sideband_a", 0), ("sideband_c", 1)):
+        assert blind.regions[side]["ecal.energy"][bound].values["2022"] == edges[0]
 
 
 def test_exposure_is_what_the_simulation_counted(search):
