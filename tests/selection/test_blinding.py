@@ -218,7 +218,16 @@ def perfect_signal(selection, **change):
         "srd.energy": 0.02, "straw.multiplicity": 1, "straw.min_multiplicity": 1,
         "prs.energy": 2, "ecal.energy": 30, "ecal.energy_out": 0, "ecal.lateral": 0.03,
         "ecal.chi2": 1, "veto.energy": 0, "hcal.energy": 0.1, "mc.process": 8,
-    } | change  # fmt: skip
+    }  # fmt: skip
+    if load_setup(selection.setup).beam.particle == "muon":
+        values |= {
+            "track.momentum": 160, "track.candidates": 1,
+            "track_out.momentum": 60, "track_out.candidates": 1, "track_out.p_value": 0.5,
+            "track_out.most_behind": 1, "hcal.expected0": 2.4, "hcal.expected1": 2.4,
+            "hcal.module0": 2.4, "hcal.module1": 2.4, "hcal.energy": 4.8,
+            "ecal.energy": 0.5, "veto.energy": 0.01,
+        }  # fmt: skip
+    values |= change
     names = required_columns(selection, simulated=True)
     return {name: np.array([values.get(name, 0)]) for name in names}
 
