@@ -45,7 +45,7 @@ BOUNDS = (1e-8, 1.0)
 
 _ROUNDED = 1e-3
 """Shares and errors of the signal closer than this have the same limit on the number of events."""
-_BANDS_ROUNDED = 0.02
+_BANDS_ROUNDED = 0.002
 """The same for what is dear: expected limits of more than two channels, and toys."""
 _ROUNDS = 4
 _SAME = 1e-4
@@ -211,8 +211,7 @@ class LimitSetter:
                 "a projection choose a method without toys."
             )
             raise InferenceError(msg)
-        dear = toys or len(signal) > 2
-        rounded = _BANDS_ROUNDED if dear else _ROUNDED
+        rounded = _BANDS_ROUNDED if toys or len(signal) > 2 else _ROUNDED
         bands = np.full((5, signal.shape[1]), np.inf)
         observed = np.full(signal.shape[1], np.inf)
         for i in np.flatnonzero(total > 0):

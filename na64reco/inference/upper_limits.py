@@ -57,7 +57,7 @@ BANDS = (-2, -1, 0, 1, 2)
 _CELLS = 2_000_000
 """More combinations of counts than this are left to the asymptotic methods."""
 _TOYS = 500
-_STRENGTHS = 101
+_STRENGTHS = 61
 
 
 def _tails(
@@ -126,7 +126,7 @@ def _best_strength(model: CountingModel, counts: NDArray[np.float64]) -> NDArray
     total = s.sum()
     high = np.asarray(counts.sum(axis=-1) / total + 1e-9)
     low: NDArray[np.float64] = np.zeros_like(high)
-    for _ in range(60):
+    for _ in range(32):
         middle = 0.5 * (low + high)
         mean = middle[..., None] * s + b
         with np.errstate(divide="ignore", invalid="ignore"):
