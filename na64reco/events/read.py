@@ -38,7 +38,7 @@ __all__ = [
 
 
 def open_events(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | HitFile | Sequence[str | Path],
     *,
     mapping: Mapping | None = None,
     entry_start: int | None = None,
@@ -50,7 +50,8 @@ def open_events(
     Parameters
     ----------
     paths
-        One or several files; whether TTree or RNTuple is found out.
+        One or several files, or one that is open already (and stays so); whether TTree or RNTuple
+        is found out.
     mapping
         For foreign branch names, see `load_mapping`.
     entry_start, entry_stop
@@ -65,7 +66,7 @@ def open_events(
     MappingError
         If a file lacks branches of the mapping.
     """
-    names = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
+    names: list[Any] = [paths] if isinstance(paths, (str, PathLike, HitFile)) else list(paths)
     if not names:
         msg = "There is no file to open: the list of paths is empty."
         raise FileFormatError(msg)
@@ -73,7 +74,7 @@ def open_events(
     factories = []
     first = 0
     for name in names:
-        file = open_file(name, tree=tree)
+        file = name if isinstance(name, HitFile) else open_file(name, tree=tree)
         if file.entries == 0:
             msg = f"{file.path}: {tree!r} holds no events. Leave the file out, or make it again."
             raise FileFormatError(msg)

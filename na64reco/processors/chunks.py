@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
-from na64reco.events import PassingError, open_events
+from na64reco.events import HitFile, PassingError, open_events, open_file
+from na64reco.events.schema import TREE
 from na64reco.processors.checksums import Promise, keep_promise
 from na64reco.processors.pools import WorkerError
 from na64reco.processors.probe import FileFacts, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from na64reco.processors.fileset import InputFile
     from na64reco.processors.processor import Result, SelectionProcessor
@@ -87,13 +89,9 @@ def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> 
 def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result:
     if "://" not in chunk.path:
         keep_promise(chunk.path, chunk.promise)
-    events = open_events(
-        chunk.path, mapping=mapping, entry_start=chunk.start, entry_stop=chunk.stop
-    )
-    try:
+    with _opened(chunk, TREE if mapping is None else mapping.tree) as file:
+        events = open_events(file, mapping=mapping, entry_start=chunk.start, entry_stop=chunk.stop)
         result = processor.reduce(events, source=chunk.path, entry=chunk.start)
-    finally:
-        release(events)
     if result["events"] != chunk.stop - chunk.start:
         msg = (
             f"{chunk.path}: there are {result['events']} events where {chunk.stop - chunk.start} "
@@ -101,6 +99,34 @@ def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result
         )
         raise FileFormatError(msg)
     return result
+
+
+_open: dict[tuple[str, str, Promise], HitFile] = {}
+"""The file of the last chunk of this process, if there may be more to read from it."""
+
+
+@contextmanager
+def _opened(chunk: Chunk, tree: str) -> Iterator[HitFile]:
+    """The file of a chunk; closed after its last entry, or when another file comes, or an error."""
+    key = chunk.path, tree, chunk.promise
+    file = _open.pop(key, None)
+    while _open:
+        _open.popitem()[1].directory.close()
+    if file is None:
+        file = open_file(chunk.path, tree=tree)
+    keep = False
+    try:
+        yield file
+        keep = chunk.stop < file.entries and "://" not in chunk.path
+    finally:
+        # What uproot has cached: a tree and its file refer to each other, so that it would stay.
+        cache = file.directory.file.array_cache
+        if cache is not None:
+            cache.clear()
+        if keep:
+            _open[key] = file
+        else:
+            file.directory.close()
 
 
 def release(events: Any) -> None:

@@ -231,8 +231,11 @@ def count(
     scalars = {} if scalars is None else scalars
     values = Values(columns)
     keys = np.stack([np.asarray(columns["run"]), np.asarray(columns["spill"])]).astype(np.int64)
-    unique, index = np.unique(keys, axis=1, return_inverse=True)
-    table = _Rows(np.ravel(index), unique.shape[1], outcome.weights)
+    # Events of a spill stand together: only the first of each row of equal ones is sorted.
+    first = np.flatnonzero(np.r_[keys.shape[1] > 0, (keys[:, 1:] != keys[:, :-1]).any(axis=0)])
+    unique, index = np.unique(keys[:, first], axis=1, return_inverse=True)
+    index = np.repeat(np.ravel(index), np.diff(np.r_[first, keys.shape[1]]))
+    table = _Rows(index, unique.shape[1], outcome.weights)
     base = (
         outcome.visible if (n := base_cuts(outcome.selection)) == 0 else outcome.cumulative[n - 1]
     )
