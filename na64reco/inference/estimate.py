@@ -32,6 +32,8 @@ __all__ = ["Control", "Options", "PeriodEstimate", "Simulated", "estimate"]
 
 POOR = 0.05
 """p-value below which a fit is remarked on."""
+NEGLIGIBLE = 1e-3
+"""Share of other particles in the beam that is not remarked on."""
 FAILED = 3.0
 """Standard deviations beyond which a closure test of the nominal shape is."""
 
@@ -171,6 +173,8 @@ def _estimate(
     notes: list[str] = []
     exposure = options.exposure or _exposure(members, notes)
     kappa = options.kappa or _kappa(members, options.calibration, notes)
+    if options.exposure is None and options.kappa is None and options.calibration is not None:
+        notes.extend(_kinds(members, options.calibration))
     box = (period.box.ecal, period.box.hcal)
     components = [bg.component_of("upstream", a), bg.component_of("punch-through", c)]
     for name, sample in options.simulated.items():
@@ -305,6 +309,22 @@ def _exposure(members: Sequence[tuple[Folder, PeriodData]], notes: list[str]) ->
         systematic=sum(systematic),
         source=EXPOSURE,
     )
+
+
+def _kinds(members: Sequence[tuple[Folder, PeriodData]], calibration: Path) -> list[str]:
+    """Whether kappa is that of electrons and the exposure that of all particles."""
+    measured = [d for d in load_efficiency(calibration).datasets.values() if d.kappa is not None]
+    f = max((d.contamination for d in measured), key=lambda m: m.value, default=None)
+    if f is None or f.value < NEGLIGIBLE:
+        return []
+    return [
+        f"kappa is that of electrons, the exposure of {folder.path} that of all particles: repeat "
+        f"`na64reco exposure {folder.path} --contamination {f.value:.2g}+-{f.error:.1g}`"
+        for folder, _ in members
+        if (folder.path / EXPOSURE).is_file()
+        for name, found in load_exposure(folder.path).datasets.items()
+        if name in folder.data and not found.contamination.value
+    ]
 
 
 def _kappa(

@@ -42,9 +42,13 @@ def search(tmp_path_factory):
     options = ["-o", folder / "cal", "--columns", "mc.process", "--no-picture"]
     command("run", "electron-calibration-2022", *files, *options)
     command("efficiency", folder / "cal", "--intensity", 0.5)
+    options = ["--data", "run", "--calibration", folder / "cal", "--toys", 100, "--no-picture"]
+    command("exposure", folder / "out")
+    assert "kappa is that of electrons, the exposure" in command(
+        "background", folder / "out", *options
+    )
     command("exposure", folder / "out", "--contamination", "0.0045+-0.002")
-    options = ["--data", "run", "--calibration", folder / "cal", "--toys", 100]
-    command("background", folder / "out", *options, "--no-picture")
+    assert "kappa is that of electrons" not in command("background", folder / "out", *options)
     return folder
 
 
