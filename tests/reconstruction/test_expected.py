@@ -180,7 +180,7 @@ def test_in_the_muon_mode_the_second_spectrometer_says_where(monkeypatch):
     setup = load_setup("2022-muon-152")
     calls = []
 
-    def stub(mm, gem, straw, setup, conditions, *, spectrometer):
+    def stub(mm, gem, straw, setup, conditions, *, spectrometer, unfolded):
         calls.append(spectrometer)
         x = {"MS1": 500.0, "MS2": -350.0}[spectrometer]
         slope = 1e3 * setup.hcal.slope_x
