@@ -7,8 +7,9 @@ between the neutrinos (W. Altmannshofer et al., arXiv:1406.2332):
 
 For a heavy boson the cross section over that of the Standard Model is `heavy_ratio`. In general
 it is an integral (`trident_ratio`) over the phase space of nu gamma -> nu mu+ mu- at tree level,
-muon mass kept, with the equivalent photons of the nucleus (form factor 1 / (1 + Q^2 R^2 / 12)^2),
-at one energy of the neutrino: quasi-random points, weights from traces of explicit matrices.
+muon mass kept, at one energy of the neutrino, with the equivalent photons of the whole nucleus (form
+factor 1 / (1 + Q^2 R^2 / 12)^2; single protons are left out): quasi-random points, weights from
+traces of explicit matrices.
 
 CCFR measured 0.82 +- 0.28 for it (S. R. Mishra et al., Phys. Rev. Lett. 66 (1991) 3117), on iron.
 """
@@ -34,8 +35,8 @@ CCFR: Final = (0.82, 0.28)
 """Cross section over that of the Standard Model, and its error."""
 _ENERGY: Final = 160.0
 """GeV, of CCFR's neutrinos, assumed; twice as much makes limits of light bosons 25 % weaker."""
-_RADIUS: Final = 1.2 * 56 ** (1 / 3) * 5.0677 * 1.29
-"""1/GeV: root mean square x sqrt(5/3) of iron, 1.2 A^(1/3) fm."""
+_RADIUS: Final = (3 / 5) ** 0.5 * 1.2 * 56 ** (1 / 3) * 5.0677
+"""1/GeV: root mean square of iron's charge, a ball of 1.2 A^(1/3) fm."""
 
 _WEAK_ANGLE: Final = 0.2312
 """sin^2 (Particle Data Group 2024)."""

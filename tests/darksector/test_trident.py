@@ -78,7 +78,7 @@ def test_what_it_says_of_the_magnetic_moment():
     low, _ = coupling_band(mass, Measured(116592059e-11, 22e-11), Measured(116591810e-11, 43e-11))
     excluded = trident_limit(mass) < low
     first = mass[np.argmax(excluded)]
-    assert 0.3 < first < 0.5
+    assert 0.35 < first < 0.5
     assert np.all(excluded[mass > first])
 
 
