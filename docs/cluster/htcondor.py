@@ -1,0 +1,37 @@
+"""Start workers in HTCondor jobs and print the address for `na64reco run --scheduler ADDRESS`.
+
+python htcondor.py [JOBS]    on a submit node; Ctrl-C ends scheduler and jobs.
+Needs the extra `na64reco[cluster]`. At CERN, submit from a folder on AFS, with data on EOS.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from dask_jobqueue import HTCondorCluster
+
+
+def make(**options: object) -> HTCondorCluster:
+    """The cluster; no job is submitted yet."""
+    settings = {
+        "cores": 1,
+        "processes": 1,
+        "memory": "2GB",
+        "disk": "1GB",
+        "log_directory": "logs",
+        # `+JobFlavour` is CERN's name for a time limit; elsewhere, say what your site asks for.
+        "job_extra_directives": {"+JobFlavour": '"longlunch"', "getenv": "True"},
+        # Workers leave by themselves before the queue kills them, one after the other.
+        "worker_extra_args": ["--lifetime", "110m", "--lifetime-stagger", "5m"],
+        "job_script_prologue": ["export NUMBA_NUM_THREADS=1"],
+    }
+    return HTCondorCluster(**{**settings, **options})
+
+
+if __name__ == "__main__":
+    with make() as cluster:
+        jobs = int(sys.argv[1]) if sys.argv[1:] else 20
+        cluster.adapt(minimum_jobs=1, maximum_jobs=jobs)
+        print(cluster.scheduler_address, flush=True)  # noqa: T201
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
