@@ -7,9 +7,9 @@ between the neutrinos (W. Altmannshofer et al., arXiv:1406.2332):
 
 For a heavy boson the cross section over that of the Standard Model is `heavy_ratio`. In general
 it is an integral (`trident_ratio`) over the phase space of nu gamma -> nu mu+ mu- at tree level,
-muon mass kept, at one energy of the neutrino, with the equivalent photons of the whole nucleus (form
-factor 1 / (1 + Q^2 R^2 / 12)^2; single protons are left out): quasi-random points, weights from
-traces of explicit matrices.
+muon mass kept, at one energy of the neutrino, with the equivalent photons of the whole nucleus
+(form factor 1 / (1 + Q^2 R^2 / 12)^2; single protons are left out): quasi-random points, weights
+from traces of explicit matrices.
 
 CCFR measured 0.82 +- 0.28 for it (S. R. Mishra et al., Phys. Rev. Lett. 66 (1991) 3117), on iron.
 """
