@@ -26,6 +26,7 @@ from na64reco.inference.background import (
     from_control,
     measure_sideband,
 )
+from na64reco.inference.exposure_results import EXPOSURE, load_exposure
 from na64reco.inference.muon_selected import MuonFolder, read_muon_folder
 from na64reco.inference.shapes import ECAL_SHAPES, HCAL_SHAPES
 
@@ -82,7 +83,7 @@ class MuonOptions:
     data: tuple[str, ...] = ()
     """Datasets to be treated as data; default: those that are not simulated."""
     muons: float | None = None
-    """On target, of the data."""
+    """On target, of the data; default: exposure.json of the folder."""
     kaon: str | None = None
     """Simulated dataset of kaons; default: no such component."""
     kaons: float = 0.0
@@ -263,9 +264,10 @@ def _estimate(
     leakage = non_hermeticity(
         folder.soft_counts, folder.soft_edges, box=e_box, rng=rng, toys=options.toys
     )
+    muons = _exposure(folder) if options.muons is None else options.muons
     components = [found]
     if options.kaon is not None:
-        components.append(_kaons(folder, options))
+        components.append(_kaons(folder, replace(options, muons=muons)))
     components.append(component_of("non-hermeticity", leakage))
     by_name = {c.name: c for c in components}
     for name, control in options.controls.items():
@@ -274,7 +276,7 @@ def _estimate(
         folder.period,
         folder.selection,
         folder.box,
-        options.muons,
+        muons,
         tail,
         peak,
         data_peak,
@@ -282,6 +284,18 @@ def _estimate(
         tuple(by_name.values()),
         folder.observed,
     )
+
+
+def _exposure(folder: MuonFolder) -> float | None:
+    """Muons on target by exposure.json, if the folder has one of its data."""
+    if not (folder.path / EXPOSURE).is_file():
+        return None
+    file = load_exposure(folder.path)
+    try:
+        found = [file.electrons(dataset=n, period=folder.period).value for n in folder.used]
+    except InferenceError:
+        return None
+    return sum(found)
 
 
 def _rescaled(found: Component, number: float, of: float) -> Component:
@@ -305,8 +319,9 @@ def _kaons(folder: MuonFolder, options: MuonOptions) -> Component:
         raise InferenceError(msg)
     if options.muons is None or not options.kaons > 0:
         msg = (
-            "Background from kaons needs the muons on target of the data (--eot) and the kaons "
-            "that the simulation stands for (--component NAME=KAONS)."
+            "Background from kaons needs the muons on target of the data (--eot, or run "
+            "`na64reco exposure` first) and the kaons that the simulation stands for "
+            "(--component NAME=KAONS)."
         )
         raise InferenceError(msg)
     inside = folder.simulated[options.kaon].inside(folder.box)

@@ -87,6 +87,19 @@ def test_rate_of_the_trigger(searched):
     assert 2e-4 < physics / calibration < 2e-3
 
 
+def test_muons_on_target_by_the_scalers(searched):
+    """2e6 of the beam, 78 % in S0 and S1 [22m], 0.6 % lost to dead time; background per 2e10."""
+    runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    out = str(searched[0])
+    assert runner.invoke(app, ["exposure", out]).exit_code == 0
+    done = runner.invoke(app, ["background", out, "--toys", "100", "--no-picture", "--json"])
+    assert done.exit_code == 0, done.output
+    (period,) = json.loads(done.stdout)["periods"].values()
+    assert period["muons"] == pytest.approx(2e6 * 0.78, rel=0.03)
+    # One event or none in the sidebands: only limits.
+    assert all(c["value"] is None for c in period["components"])
+
+
 def test_trigger_efficiency_by_mass():
     """Rising with the mass within 15-35 % [22m]."""
     setup = load_setup("2021-muon")

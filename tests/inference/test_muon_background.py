@@ -147,7 +147,7 @@ def test_kaons_by_their_rate(tmp_path):
     assert component.value == pytest.approx(0.06)
     assert component.statistical == pytest.approx(0.06 / np.sqrt(20))
     assert scaled(component, 5.0).value == pytest.approx(0.3)
-    with pytest.raises(InferenceError, match=r"needs the muons on target of the data \(--eot\)"):
+    with pytest.raises(InferenceError, match=r"needs the muons on target of the data \(--eot"):
         estimate_muons([folder], MuonOptions(kaon="kaons", kaons=1e5, toys=100))
     with pytest.raises(InferenceError, match=r"no simulated dataset 'kaon'.*Did you mean 'kaons'"):
         estimate_muons([folder], MuonOptions(muons=1e10, kaon="kaon", kaons=1e5, toys=100))
