@@ -16,7 +16,7 @@ from na64reco.report.page_figures import (
     report_style,
     set_log,
 )
-from na64reco.report.plane import VARIABLES, draw_plane
+from na64reco.report.plane import draw_plane, find_planes, plane_variables
 from na64reco.selection import histogram_name
 from na64reco.selection.variables import describe
 
@@ -64,7 +64,7 @@ def group_of(variables: Sequence[str]) -> str:
         ("srd", ("srd.",)),
         ("veto", ("veto.", "counters.")),
         ("shape", ("ecal.chi2", "ecal.lateral", "ecal.fraction", "prs.", "hcal.ratio")),
-        ("track", ("track.", "straw.", "mm.", "gem.", "bms.", "muon", "momentum", "downstream")),
+        ("track", ("track.", "track_out.", "straw.", "mm.", "gem.")),
         ("energy", ("ecal.", "hcal.", "calo.", "vhcal.")),
     ):
         if any(part.startswith(start) for part in names.split() for start in starts):
@@ -94,9 +94,10 @@ def plane_pictures(folder: RunFolder) -> Iterator[Picture]:
         if figure is None:
             return
         name = _file_name("plane", dataset.name)
+        across, up = plane_variables(folder.selection)
         caption = (
-            f"Energy in the HCAL against that in the ECAL, dataset {dataset.name}, with the "
-            "regions of the selection."
+            f"{up} against {across} of the dataset {dataset.name}, with the regions of the "
+            "selection."
         )
         if dataset.blinded is not None:
             caption += (
@@ -108,18 +109,21 @@ def plane_pictures(folder: RunFolder) -> Iterator[Picture]:
 
 
 def _planes(selection: Selection) -> list[tuple[str, Histogram]]:
+    """Histograms that `draw_plane` shows at some of their stages."""
+    shown = {p.histogram for p in find_planes(selection)}
     return [
         (name, h)
         for name, h in selection.histograms.items()
-        if tuple(a.variable for a in h.axes) == VARIABLES
+        if any(histogram_name(name, stage, h.region) in shown for stage in h.at)
     ]
 
 
 def histogram_pictures(folder: RunFolder) -> Iterator[tuple[str, Picture]]:
     """``(group, picture)`` of every histogram but the plane's, in the selection's order."""
+    planes = {name for name, _ in _planes(folder.selection)}
     for name, histogram in folder.selection.histograms.items():
         variables = tuple(a.variable for a in histogram.axes)
-        if variables == VARIABLES or len(variables) > 2:
+        if name in planes or len(variables) > 2:
             continue
         draw = _draw_1d if len(variables) == 1 else _draw_2d
         with report_style():
@@ -298,7 +302,8 @@ def _draw_2d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | No
         draw_cuts(ax, folder.selection, tuple(a.variable for a in histogram.axes), stage)
     rows = _rows_2d(folder.datasets, [(name, histogram)])
     title, caption = _title(histogram, name), _caption(folder, histogram)
-    return picture(figure, _file_name("histogram", name), title, caption, rows, wide=True)
+    wide = columns > 1
+    return picture(figure, _file_name("histogram", name), title, caption, rows, wide=wide)
 
 
 def _rows_1d(

@@ -93,7 +93,7 @@ def stability_picture(folder: RunFolder) -> Picture | None:
     if notes:
         caption += "Is it constant? " + "; ".join(notes) + "."
     title = "From spill to spill"
-    return picture(figure, "stability", title, caption, _rows(datasets), wide=True)
+    return picture(figure, "stability", title, caption, _rows(datasets), wide=spills > 40)
 
 
 def _parts(dataset: DatasetReport) -> Iterator[tuple[str, Any]]:

@@ -174,8 +174,12 @@ def efficiency_blocks(folder: RunFolder) -> list[Html]:
                     f"{_measured(fit.threshold)} GeV of missing energy"
                 )
             blocks.append(paragraph(text + "."))
-        blocks += [note(f"{name}: {text}") for text in found.notes]
-    return blocks
+    # What is missing is often the same for all datasets.
+    notes: dict[str, list[str]] = {}
+    for name, found in folder.efficiency.datasets.items():
+        for text in found.notes:
+            notes.setdefault(text, []).append(name)
+    return blocks + [note(f"{', '.join(names)}: {text}") for text, names in notes.items()]
 
 
 def exposure_blocks(folder: RunFolder) -> list[Html]:
