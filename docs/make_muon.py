@@ -6,6 +6,8 @@ FOLDER is for scratch, the runs are those of `na64reco simulate 2022-muon-152 be
 A minute and a half of CPU time.
 """
 
+# ruff: noqa: T201 - prints the numbers that the page quotes
+
 from __future__ import annotations
 
 import shutil
