@@ -11,8 +11,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from na64reco.errors import Na64recoError, did_you_mean
-from na64reco.processors.workers import Lost, ProcessPool
+from na64reco.errors import did_you_mean
+from na64reco.processors.workers import Lost, ProcessPool, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,10 +28,6 @@ MEMORY = 4_000_000_000
 """Bytes of data that a process of the pool may hold by default."""
 TIMEOUT = 1800.0
 """Seconds after which a process of the pool that works on one chunk is taken for hung."""
-
-
-class WorkerError(Na64recoError):
-    """A worker process or the cluster is gone, or an executor cannot be had."""
 
 
 class Pool(Protocol):

@@ -17,16 +17,22 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from na64reco.errors import Na64recoError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from multiprocessing.connection import Connection
 
     Task = tuple[Any, ...]
 
-__all__ = ["Lost", "ProcessPool"]
+__all__ = ["Lost", "ProcessPool", "WorkerError"]
 
 ATTEMPTS = 3
 """How often a task may take its process down before it is given up."""
+
+
+class WorkerError(Na64recoError):
+    """A worker process or the cluster is gone, or an executor cannot be had."""
 
 
 class Lost:
@@ -52,6 +58,8 @@ class _Worker:
         end.close()
         self.tasks: deque[int] = deque()
         self.since = 0.0
+        self.ready = False
+        """Whether it has started: before, its end is not the fault of a task."""
         self.function: object = None
 
     def give(self, function: Callable[..., Any], number: int, task: Task) -> None:
@@ -100,6 +108,7 @@ class ProcessPool:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["na64reco.processors.chunks"])
         self._memory, self._timeout = memory, timeout
+        self._failed_starts = 0
         self._workers = [_Worker(self._context, memory) for _ in range(workers)]
 
     def close(self) -> None:
@@ -124,6 +133,8 @@ class ProcessPool:
         ------
         BaseException
             What the function raised.
+        WorkerError
+            If processes cannot be started.
         """
         window = 2 * len(self._workers) + 1
         source = enumerate(tasks)
@@ -192,20 +203,32 @@ class ProcessPool:
             late = self._timeout is not None and time.monotonic() - worker.since > self._timeout
             if worker.connection in ready:
                 try:
-                    answers[worker.tasks[0]] = worker.connection.recv()
+                    answer = worker.connection.recv()
                 except (EOFError, OSError):
                     late = True
                 else:
-                    worker.tasks.popleft()
+                    if worker.ready:
+                        answers[worker.tasks.popleft()] = answer
+                    worker.ready = True
                     worker.since = time.monotonic()
+                    self._failed_starts = 0
                     continue
             if not late:
                 continue
             ending = worker.stop()
-            guilty, *innocent = worker.tasks
             self._workers[i] = _Worker(self._context, self._memory)
-            yield guilty, ending
-            yield from ((number, None) for number in innocent)
+            if not worker.ready:
+                self._failed_starts += 1
+                if self._failed_starts >= ATTEMPTS:
+                    msg = (
+                        f"Worker processes cannot be started: the last one {ending}. A script that "
+                        "uses them needs `if __name__ == '__main__':` around what it does; else "
+                        "see the messages of the processes, or use --executor iterative."
+                    )
+                    raise WorkerError(msg)
+            for number in worker.tasks:
+                guilty = worker.ready and number == worker.tasks[0]
+                yield number, ending if guilty else None
 
 
 def _work(connection: Connection, memory: int | None) -> None:
@@ -217,6 +240,8 @@ def _work(connection: Connection, memory: int | None) -> None:
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    with suppress(OSError):
+        connection.send((True, "ready"))
     function: Callable[..., Any] | None = None
     while True:
         try:

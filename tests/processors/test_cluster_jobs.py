@@ -22,7 +22,8 @@ pytestmark = [
         ("htcondor", ["RequestCpus = MY.DaskWorkerCores", '+JobFlavour = "longlunch"', "Queue"]),
     ],
 )
-def test_job_scripts(name, lines):
+def test_job_scripts(name, lines, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # for the folder of logs
     pytest.importorskip("dask_jobqueue")
     spec = importlib.util.spec_from_file_location(f"template_{name}", FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)

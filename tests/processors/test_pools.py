@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import operator
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -66,6 +68,20 @@ def test_a_task_that_hangs_is_given_up():
     answers = pool_answers(eval, tasks, workers=1, timeout=0.5)
     assert answers[::2] == [1, 2]
     assert "was killed for taking too long" in answers[1]
+
+
+def test_processes_that_cannot_start_are_nobodys_fault(tmp_path):
+    """A script without `if __name__ == '__main__':` starts itself in every process."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from na64reco.processors.pools import open_pool\n"
+        "with open_pool('futures', workers=1) as pool:\n"
+        "    print(list(pool.ordered(abs, [(-1,), (-2,)])))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "WorkerError: Worker processes cannot be started: the last one ended" in done.stderr
+    assert done.stdout == ""
 
 
 def test_memory_is_bounded():
