@@ -135,6 +135,17 @@ def test_signal_after_all_cuts(tmp_path):
         assert mip_systematic(selection, columns, "signal", 0.02) <= 0.04
 
 
+def test_signal_of_the_prospects(tmp_path):
+    """E_CAL <= 20 GeV instead of 12, at 1e7 muons a spill [22m]: pile-up takes more."""
+    setup, selection = load_setup("2021-muon"), load_selection("muon-prospects-2021")
+    path = tmp_path / "signal.root"
+    write_simulation(path, setup, "signal", 250, seed=8, trigger="physics", model=MODEL, mass=300)
+    columns = reconstruct_columns(open_events(path), setup)
+    passed = share_passing(selection, columns, "signal")
+    assert 0.40 < passed.value < 0.65
+    assert selection.regions["signal"]["calo.all"] == (None, 20.0)
+
+
 def test_an_event_without_outgoing_momentum_stays_hidden():
     """It may belong to the box; with much in the calorimeters it does not."""
     selection = load_selection("muon-invisible-2022")
