@@ -124,6 +124,8 @@ class EfficiencyPoints(_Part):
     against: Literal["missing_energy", "mass"]
     points: tuple[tuple[Positive, NonNegative], ...]
     """[GeV, factor]."""
+    threshold: bool = False
+    """Whether the threshold's turn-on is in the points, which then move with it."""
 
     @field_validator("points")
     @classmethod
@@ -177,8 +179,14 @@ class Period(_Part):
         points = self.efficiency_points
         table = points.points if points is not None and points.against == "missing_energy" else ()
         scale = max((factor for _, factor in table), default=1.0)
+        own = self.threshold.value
+        at = own if threshold is None else threshold
+        if points is not None and points.threshold:
+            # The step must not cut what the points say.
+            table = tuple((e + at - own, factor) for e, factor in table if e + at > own)
+            at = max(min(own, at), 1e-3 * own)
         return Acceptance(
-            self.threshold.value if threshold is None else threshold,
+            at,
             self.resolution,
             self.efficiency.value * scale,
             tuple((energy, factor / scale) for energy, factor in table),
@@ -287,10 +295,14 @@ def _of_counting(countings: tuple[Counting, ...], path: Path) -> Search:
         periods[one.period] = {
             "exposure": {"value": one.exposure.value, "error": one.exposure.error},
             # The curve has the threshold in it.
-            "threshold": {"value": min(e for e in curve.missing_energy if e > 0)},
+            "threshold": {
+                "value": min(e for e in curve.missing_energy if e > 0),
+                "error": one.threshold.error,
+            },
             "efficiency": {"value": one.kappa.value, "error": one.kappa.error},
             "efficiency_points": {
                 "against": "missing_energy",
+                "threshold": True,
                 "points": [
                     (e, f)
                     for e, f in zip(curve.missing_energy, curve.efficiency, strict=True)

@@ -238,6 +238,20 @@ def test_counting_json_is_a_search(tmp_path):
     step = DumpYield(load_dump(shashlik(), 100.0), Acceptance(50.0, plateau=0.4))
     expected = 2e10 * step(INVISIBLE, np.array([0.001, 0.1]), 1e-5).total
     np.testing.assert_allclose(found[0], expected, rtol=5e-3)
+    # The threshold's error moves the curve: the same as that of a plain threshold.
+    own = {"layers": [{"material": "lead", "thickness": 1.5}, {"material": "polystyrene", "thickness": 1.5}], "repeat": 150}  # fmt: skip
+    period = {
+        "exposure": 2e10, "threshold": {"value": 50.0, "error": 1.0}, "resolution": 0.0,
+        "efficiency": 0.4, "background": 0.0, "observed": None,
+    }  # fmt: skip
+    beam = {"particle": "electron", "energy": 100.0}
+    plain = write(tmp_path, OWN | {"beam": beam, "target": own, "periods": {"one": period}})
+    errors = [
+        SearchYields(one).threshold_error(INVISIBLE, 0.01, 1e-5)[0, 0]
+        for one in (search, load_search(plain))
+    ]
+    assert errors[0] == pytest.approx(errors[1], rel=0.02)
+    assert errors[0] > 0.01
     path.write_text(json.dumps(content | {"exposure": None}))
     with pytest.raises(InferenceError, match="period '2022A' still lacks exposure"):
         load_search(path)
