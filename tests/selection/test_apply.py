@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from na64reco.errors import SelectionError
-from na64reco.selection import apply, load_selection, required_columns, skim
+from na64reco.selection import apply, load_selection, required_columns, skim, variables
 from na64reco.selection.variables import variable
 
 
@@ -179,6 +179,13 @@ def test_required_columns_suffice(mini, columns):
     assert "mc.process" in required_columns(mini, simulated=True)
 
 
+@pytest.fixture
+def no_trace(monkeypatch):
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(variables, "_REGISTRY", dict(variables._REGISTRY))
+
+
+@pytest.mark.usefixtures("no_trace")
 def test_registered_variable(write, columns):
     @variable("test.twice", needs=("calo.energy",), unit="GeV", meaning="for this test")
     def twice(calo):
@@ -189,6 +196,7 @@ def test_registered_variable(write, columns):
         variable("test.twice", needs=(), unit="", meaning="")(lambda: None)
 
 
+@pytest.mark.usefixtures("no_trace")
 def test_variable_of_wrong_shape(write, columns):
     variable("test.scalar", needs=("run",), unit="", meaning="")(np.sum)
     with pytest.raises(SelectionError, match=r"'test.scalar' gave an array of shape \(\) for 10"):
