@@ -206,7 +206,9 @@ def _draw_1d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | No
         elif len(found) == 1 and len(shown) == 1:
             ax.set_title(plain(found[0][1].name), loc="right")
         else:
-            ax.legend(loc="best", framealpha=0.85, handlelength=1.8)
+            box = ax.legend(loc="best", frameon=True, framealpha=0.85, handlelength=1.8)
+            box.get_frame().set_edgecolor("none")
+            box.set_zorder(6)
     rows = _rows_1d(folder, name, histogram, stages)
     caption = _caption(folder, histogram)
     title = _title(histogram, name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from na64reco.report.page_figures import plain
 from na64reco.report.regions import outlines
 from na64reco.selection import histogram_name
 from na64reco.selection.variables import describe
@@ -119,7 +120,8 @@ def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figur
         for dataset, row in zip(datasets, axes, strict=True):
             for plane, ax in zip(planes, row, strict=True):
                 _draw(ax, selection, dataset, plane)
-        figure.suptitle(f"{selection.name}   ({selection.title})" if selection.title else "")
+        title = f"{selection.name}   ({selection.title})" if selection.title else ""
+        figure.suptitle(plain(title))
     return figure
 
 
@@ -161,8 +163,9 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     if plane.stage == "none":
         stage = "before all cuts"
     kind = "simulation" if dataset.simulated else "data"
-    ax.set_title(f"{dataset.name} ({kind}), {stage}", fontsize=10, loc="left")
-    ax.legend(loc="upper right", frameon=True, framealpha=0.9, handlelength=2.6)
+    ax.set_title(plain(f"{dataset.name} ({kind}), {stage}"), fontsize=10, loc="left")
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc="upper right", frameon=True, framealpha=0.9, handlelength=2.6)
 
 
 def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame: Any) -> None:
@@ -175,7 +178,7 @@ def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame:
             continue  # half of the plane, for a histogram
         colour, dashes = _LINES[names.index(outline.region) % len(_LINES)]
         hidden = outline.region == dataset.blinded
-        label = f"{outline.region} (blinded)" if hidden else outline.region
+        label = plain(f"{outline.region} (blinded)" if hidden else outline.region)
         ax.add_patch(
             Polygon(
                 outline.corners,

@@ -40,7 +40,7 @@ from na64reco.setup import load_setup
 
 SELECTION = """\
 name: tiny
-title: "<script>alert('$x')</script> & \\"quotes\\""
+title: "<script>alert('$_^x$')</script> & \\"quotes\\""
 setup: 2022-electron
 blind: signal
 cuts:
@@ -157,7 +157,7 @@ def test_nothing_comes_from_elsewhere(page):
 
 def test_names_of_files_are_text(page, written):
     text = " ".join(page.text)
-    assert "<script>alert('$x')</script> & \"quotes\"" in text
+    assert "<script>alert('$_^x$')</script> & \"quotes\"" in text
     assert "a <b>$cut$</b>" in text
     assert "<i>run.root" in text
     assert len(page.of("script")) == 1
@@ -215,7 +215,8 @@ def test_of_a_blinded_box_there_is_nothing(selection_file, folder, tmp_path):
         report = run(opened, {"data": [path]}, tmp_path / f"open_{name}")
         unblinded.append(report.datasets[0].cutflow.passed[1])
     assert pages[0] == pages[1]
-    assert unblinded[0] - unblinded[1] >= hidden  # which is no small thing to hide
+    # There was something to hide: those of the box that fired the trigger.
+    assert 5 < unblinded[0] - unblinded[1] <= hidden
 
 
 def hide_some(path):
