@@ -16,7 +16,7 @@ from na64reco.reconstruction import reconstruct_columns
 from na64reco.report.display_choice import (
     blinding_selections,
     chosen_in_skim,
-    find_entry,
+    find_entries,
     is_output,
     parse_where,
     visible,
@@ -103,11 +103,11 @@ def _entry(path: Path, event: str, mapping: Path | None) -> int:
             msg = f"{path} has {entries} events, counted from 0; there is no entry {number}."
             raise DataError(msg)
         return int(number)
-    entry = find_entry(path, int(run), int(number), mapping=names)
-    if entry is None:
+    found = find_entries(path, [(int(run), int(number))], mapping=names)
+    if not found:
         msg = f"{path} has no event {number} of run {run}; `na64reco inspect` tells its runs."
         raise DataError(msg)
-    return entry
+    return found[0]
 
 
 def _entries_where(wish: Wish, setup: Setup, given: Selection | None) -> list[int]:
@@ -168,8 +168,7 @@ def _of_folder(wish: Wish) -> list[EventView]:
                 f"bytes then, {path.stat().st_size} now); run `na64reco run` again."
             )
             raise DataError(msg)
-        found = (find_entry(path, r, e, mapping=_mapping(wish)) for r, e in events)
-        entries = [entry for entry in found if entry is not None]
+        entries = find_entries(path, events, mapping=_mapping(wish))
         views += _views(path, entries, setup, given, wish)[: wish.most - len(views)]
     if not views:
         raise DataError(_nothing(wish))

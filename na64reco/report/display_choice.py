@@ -29,7 +29,7 @@ __all__ = [
     "Condition",
     "blinding_selections",
     "chosen_in_skim",
-    "find_entry",
+    "find_entries",
     "parse_where",
     "visible",
 ]
@@ -148,12 +148,15 @@ def _holds(condition: Condition, columns: Mapping[str, Any], datasets: Sequence[
     return condition(columns[name].astype(np.float64))
 
 
-def find_entry(path: Path | str, run: int, event: int, *, mapping: Any = None) -> int | None:
-    """Entry of an event in a file; None if it is not in it."""
+def find_entries(
+    path: Path | str, wanted: Sequence[tuple[int, int]], *, mapping: Any = None
+) -> list[int]:
+    """Entries of events, given as (run, event), in a file; without those that it does not hold."""
     events = open_events(path, mapping=mapping)
-    same = (read_scalar(events, "run") == run) & (read_scalar(events, "event") == event)
-    found = np.flatnonzero(same)
-    return int(found[0]) if len(found) else None
+    run, event = read_scalar(events, "run"), read_scalar(events, "event")
+    near = np.flatnonzero(np.isin(event, np.array([e for _, e in wanted], event.dtype)))
+    at = {(int(run[i]), int(event[i])): int(i) for i in near}
+    return [at[key] for key in wanted if key in at]
 
 
 def blinding_selections(setup: Setup, given: Selection | None) -> list[Selection]:
