@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,9 +125,17 @@ def _opened(chunk: Chunk, tree: str) -> Iterator[HitFile]:
         if cache is not None:
             cache.clear()
         if keep:
+            _drop_pages(file)
             _open[key] = file
         else:
             file.directory.close()
+
+
+def _drop_pages(file: HitFile) -> None:
+    """Give back the pages of a mapped file: they count as memory of the process."""
+    mapped = getattr(getattr(file.directory.file.source, "_file", None), "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def release(events: Any) -> None:

@@ -155,28 +155,26 @@ def test_a_plan_of_ten_thousand_files(tmp_path):
     import subprocess
     import sys
 
-    branches = [f"ECAL_field_{i}" for i in range(55)]
-    files = {}
-    for i in range(10_000):
+    branches = ", ".join(f"ECAL_field_{i}" for i in range(55))
+    lines = ["a:", "  treename: Events", "  files:"]
+    for i in range(10_000):  # as `na64reco catalogue` writes it
         path = tmp_path / f"run_{i:05}.root"
-        files[path.name] = {
-            "object_path": "Events",
-            "entries": 100_000,
-            "num_entries": 100_000,
-            "size": 0,
-            "xxh3": f"{i:032x}",
-            "sha256": f"{i:064x}",
-            "container": "ttree",
-            "simulated": False,
-            "runs": [i],
-            "spills": 80,
-            "branches": branches,
-        }
         path.touch()
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    (tmp_path / "fileset.yaml").write_text(
-        yaml.dump({"a": {"files": files}}, Dumper=dumper, default_flow_style=None, width=100)
-    )
+        lines += [
+            f"    {path.name}:",
+            "      object_path: Events",
+            "      entries: 100000",
+            "      num_entries: 100000",
+            "      size: 0",
+            f"      xxh3: '{i:032x}'",
+            f"      sha256: '{i:064x}'",
+            "      container: ttree",
+            "      simulated: false",
+            f"      runs: [{i}]",
+            "      spills: 80",
+            "      branches: " + (f"&id001 [{branches}]" if i == 0 else "*id001"),
+        ]
+    (tmp_path / "fileset.yaml").write_text("\n".join(lines))
     code = (
         "import json, sys, time; from na64reco.processors import resolve_inputs;"
         "from na64reco.processors.execute import probe_files;"
