@@ -119,14 +119,25 @@ def test_the_record_accounts_for_every_event(reference, data_files, truths):
     cuts=st.sets(st.integers(1, 1532), max_size=4),
     chunk_size=st.integers(150, 1600),
     formats=st.lists(st.sampled_from(["ttree", "rntuple"]), min_size=5, max_size=5),
+    clusters=st.lists(st.sampled_from([37, 100, 512, 5000]), min_size=5, max_size=5),
 )
-def test_any_split_into_files_and_chunks_gives_the_same(
-    tmp_path_factory, selection_path, joined, reference, write_file, cuts, chunk_size, formats
+def test_any_split_into_files_clusters_and_chunks_gives_the_same(
+    tmp_path_factory,
+    selection_path,
+    joined,
+    reference,
+    write_file,
+    cuts,
+    chunk_size,
+    formats,
+    clusters,
 ):
     folder = tmp_path_factory.mktemp("split")
     edges = [0, *sorted(cuts), 1533]
     files = [
-        write_file(folder / f"{i}.root", joined[start:stop], format=formats[i])
+        write_file(
+            folder / f"{i}.root", joined[start:stop], format=formats[i], cluster_size=clusters[i]
+        )
         for i, (start, stop) in enumerate(pairwise(edges))
     ]
     report = run(selection_path, files, folder / "out", chunk_size=chunk_size)
