@@ -58,11 +58,12 @@ def _draw(found: Comparison, shape: Shape) -> Figure:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.array(shape.edges)
     widths, centres = np.diff(edges), (edges[1:] + edges[:-1]) / 2
-    for side, values, errors, colour in (
-        (found.first, shape.first, shape.first_error, "black"),
-        (found.second, shape.second, shape.second_error, "#D62728"),
+    # Okabe and Ito's blue and vermilion; two folders often have datasets of the same name.
+    for name, side, values, errors, colour in (
+        ("first", found.first, shape.first, shape.first_error, "#0072B2"),
+        ("second", found.second, shape.second, shape.second_error, "#D55E00"),
     ):
-        label = f"{side.dataset} ({'simulation' if side.simulated else 'data'})"
+        label = f"{name}: {side.dataset} ({'simulation' if side.simulated else 'data'})"
         density = np.array(values) / widths
         options: dict[str, Any] = {"fmt": "o", "markersize": 3, "color": colour, "label": label}
         top.stairs(density, edges, color=colour, linewidth=0.8)
