@@ -112,7 +112,8 @@ def seconds(*arguments: object) -> float:
     start = time.process_time()
     done = CliRunner().invoke(app, [str(a) for a in arguments])
     if done.exit_code:
-        raise RuntimeError(f"{arguments}: {done.output} {done.exception!r}")
+        msg = f"{arguments}: {done.output} {done.exception!r}"
+        raise RuntimeError(msg)
     return time.process_time() - start
 
 
