@@ -116,7 +116,14 @@ def _light(
         part = slab.part
         if slab.of == "ecal":
             cells["ecal"][hit] = shower_energies(
-                rng, setup.ecal, detector, energy, x, y, factor=tracks.response[hit]
+                rng,
+                setup.ecal,
+                detector,
+                energy,
+                x,
+                y,
+                factor=tracks.response[hit],
+                photon=tracks.kind[hit] == PHOTON,
             )
             shower[hit] = energy
             continue
