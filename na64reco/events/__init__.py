@@ -5,7 +5,13 @@ from __future__ import annotations
 from na64reco.events.check import check_branches, check_events, event_problems, find_duplicates
 from na64reco.events.columns import EventBatch, Hits, concatenate
 from na64reco.events.files import HitFile, PassingError, open_file, touching
-from na64reco.events.inspect import BranchReport, FileReport, WaveformReport, inspect_file
+from na64reco.events.inspect import (
+    BranchReport,
+    FileReport,
+    WaveformReport,
+    file_metadata,
+    inspect_file,
+)
 from na64reco.events.mapping import Mapping, Source, load_mapping
 from na64reco.events.nano import HitSchema
 from na64reco.events.read import (
@@ -49,6 +55,7 @@ __all__ = [
     "check_events",
     "concatenate",
     "event_problems",
+    "file_metadata",
     "find_duplicates",
     "has_collection",
     "has_field",

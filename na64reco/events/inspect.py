@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from na64reco.events.mapping import Mapping
     from na64reco.setup import Setup
 
-__all__ = ["BranchReport", "FileReport", "WaveformReport", "inspect_file"]
+__all__ = ["BranchReport", "FileReport", "WaveformReport", "file_metadata", "inspect_file"]
 
 _CHUNK = 100_000
 _WAVEFORM_CHUNK = 10_000
@@ -196,7 +196,7 @@ def _structure(file: HitFile, size: int, tree: str, mapping: Mapping | None) -> 
         "branches": branches,
         "missing": tuple(missing),
         "unknown": tuple(b.name for b in branches if not b.schema and b.name not in counters),
-        "metadata": _metadata(file),
+        "metadata": file_metadata(file),
         "problems": problems,
     }
 
@@ -209,7 +209,8 @@ def _constant(mapping: Mapping | None, *keys: str) -> bool:
     return source is not None and source.branch is None
 
 
-def _metadata(file: HitFile) -> dict[str, str]:
+def file_metadata(file: HitFile) -> dict[str, str]:
+    """What na64reco wrote into a file about it (setup, process, seed, ...); empty for others'."""
     try:
         content = json.loads(str(file.directory[METADATA]))
         found = {"written_by": content["written_by"], **content["metadata"]}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from na64reco.errors import DataError, SelectionError
-from na64reco.events import has_scalar, load_mapping, open_events
+from na64reco.events import file_metadata, has_scalar, load_mapping, open_events
+from na64reco.events.files import open_file
 from na64reco.processors.outputs import RUN
 from na64reco.reconstruction import reconstruct_columns
 from na64reco.report.display_choice import (
@@ -43,7 +44,7 @@ class Wish:
     """``RUN:EVENT``, or the number of the entry, the first being 0."""
     where: str | None = None
     setup: str | None = None
-    """Name or file; default: the output folder's. A hit file does not know it."""
+    """Name or file; default: the output folder's, or the one that a simulated file names."""
     selection: str | None = None
     """Of the analysis, whose box is hidden too."""
     mapping: Path | None = None
@@ -68,10 +69,7 @@ def views_of(wish: Wish) -> list[EventView]:
         raise SelectionError(msg)
     if is_output(wish.path):
         return _of_folder(wish)
-    if wish.setup is None:
-        msg = f"{wish.path}: which detector is it? Give --setup NAME (see `na64reco setups`)."
-        raise SelectionError(msg)
-    setup = load_setup(wish.setup)
+    setup = load_setup(wish.setup or _named_setup(wish))
     given = None if wish.selection is None else load_selection(wish.selection)
     if wish.event is not None:
         entries = [_entry(wish.path, wish.event, wish.mapping)]
@@ -81,6 +79,16 @@ def views_of(wish: Wish) -> list[EventView]:
     if not found:
         raise DataError(_nothing(wish))
     return found
+
+
+def _named_setup(wish: Wish) -> str:
+    names = None if wish.mapping is None else load_mapping(wish.mapping)
+    with open_file(wish.path, **({} if names is None else {"tree": names.tree})) as file:
+        name = file_metadata(file).get("setup")
+    if name is None:
+        msg = f"{wish.path}: which detector is it? Give --setup NAME (see `na64reco setups`)."
+        raise SelectionError(msg)
+    return name
 
 
 def _nothing(wish: Wish) -> str:

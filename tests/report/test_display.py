@@ -122,8 +122,12 @@ def test_events_by_run_and_number_and_by_entry():
             views_of(Wish(path, event=event, setup="2022-electron"))
     with pytest.raises(SelectionError, match="neither RUN:EVENT nor the number"):
         views_of(Wish(path, event="a:b", setup="2022-electron"))
+    # A simulated file says of which setup it is; others' do not.
+    (named,) = views_of(Wish(path, event="3"))
+    assert named.label == "6101:4"
+    foreign = {"event": "3", "mapping": SAMPLES / "foreign_mapping.yaml"}
     with pytest.raises(SelectionError, match="which detector is it"):
-        views_of(Wish(path, event="3"))
+        views_of(Wish(SAMPLES / "foreign.root", **foreign))
     with pytest.raises(SelectionError, match="Say which events"):
         views_of(Wish(path, setup="2022-electron"))
 
