@@ -62,7 +62,7 @@ def display_command(  # noqa: PLR0917 - the options of the command
 
     [bold]Examples[/bold]
 
-    na64reco display run.root --setup 2022-electron --event 6101:4 -o event.png
+    na64reco display run.root --event 6101:4 -o event.png
 
     na64reco display out --where "region == sideband_c" --html events.html
 
