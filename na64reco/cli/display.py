@@ -34,7 +34,8 @@ def display_command(  # noqa: PLR0917 - the options of the command
         Path | None, typer.Option(help="Page with several events to step through.")
     ] = None,
     setup: Annotated[
-        str | None, typer.Option(help="Name or YAML file; default: what the folder or the file says.")
+        str | None,
+        typer.Option(help="Name or YAML file; default: what the folder or the file says."),
     ] = None,
     selection: Annotated[
         str | None,
