@@ -222,7 +222,7 @@ def _write_csv(path: Path, points: list[dict[str, Any]]) -> None:
 def _write_workspace(path: Path, setter: LimitSetter, found: CouplingLimits) -> None:
     import json
 
-    from na64reco.inference.counting_model import workspace
+    from na64reco.inference.pyhf_limits import workspace
 
     model = setter.counting_model(found.signal[:, 0], found.threshold_error[:, 0])
     path.write_text(json.dumps(workspace(model), indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ background's covariance C is that of A A^T = ln(1 + C_ij / (b_i b_j)).
 
 Probabilities of counts are averages over the nuisance parameters (R. Cousins, V. Highland, NIM A
 320 (1992) 331), taken at fixed quasi-random points, so that they have no noise and are the same
-each time. `workspace` writes the same model for pyhf.
+each time. `pyhf_limits` writes the same model for pyhf.
 """
 
 from __future__ import annotations
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CountingModel", "workspace"]
+__all__ = ["CountingModel"]
 
 _POINTS = 1024
 _UNDERFLOW = 600.0
 """exp(-mean) is no number beyond."""
-_SMALL = 1e-12
-"""Events: what stands for a background of zero in pyhf, whose logarithms want more."""
 
 
 def _up_to(largest: int, mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -192,56 +190,3 @@ class CountingModel:
             self.signal_errors,
             np.asarray(observed, dtype=np.int64),
         )
-
-
-def workspace(model: CountingModel) -> dict[str, Any]:
-    """The model as a pyhf workspace (HistFactory JSON), one bin per channel; `mu` is the strength.
-
-    Raises
-    ------
-    InferenceError
-        If nothing was observed yet: a workspace holds the counts.
-    """
-    if model.observed is None:
-        msg = "The counts are blinded; a workspace needs them. Unblind, or give Asimov counts."
-        raise InferenceError(msg)
-
-    def normsys(name: str, kappa: float) -> dict[str, Any]:
-        data = {"hi": float(np.exp(kappa)), "lo": float(np.exp(-kappa))}
-        return {"name": name, "type": "normsys", "data": data}
-
-    channels = []
-    for i, name in enumerate(model.names):
-        strength: dict[str, Any] = {"name": "mu", "type": "normfactor", "data": None}
-        on_signal = [
-            normsys(f"signal {source}", kappa)
-            for source, kappa in zip(model.signal_errors, model.signal_modes[i], strict=True)
-            if kappa > 0
-        ]
-        on_background = [
-            normsys(f"background {mode}", kappa)
-            for mode, kappa in enumerate(model.background_modes[i])
-            if kappa != 0
-        ]
-        signal = {"name": "signal", "data": [float(model.signal[i])]}
-        background = {"name": "background", "data": [max(float(model.background[i]), _SMALL)]}
-        channels.append(
-            {
-                "name": name,
-                "samples": [
-                    signal | {"modifiers": [strength, *on_signal]},
-                    background | {"modifiers": on_background},
-                ],
-            }
-        )
-    measurement = {"name": "limit", "config": {"poi": "mu", "parameters": []}}
-    observations = [
-        {"name": name, "data": [float(n)]}
-        for name, n in zip(model.names, model.observed, strict=True)
-    ]
-    return {
-        "channels": channels,
-        "observations": observations,
-        "measurements": [measurement],
-        "version": "1.0.0",
-    }

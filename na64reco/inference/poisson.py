@@ -19,6 +19,8 @@ from scipy.special import gammaincc, gammainccinv, gammaln, xlogy
 from na64reco.errors import InferenceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "check_level",
     "classical_limit",
     "cls_limit",
+    "crossing",
     "feldman_cousins",
     "pmf",
     "significance",
@@ -61,6 +64,21 @@ def check_count(observed: float, background: float) -> None:
     if not (background >= 0 and math.isfinite(background)):
         msg = f"The expected background must be a finite number >= 0, found {background!r}."
         raise InferenceError(msg)
+
+
+def crossing(
+    p: Callable[[float], float], target: float, start: float, *, precision: float = 1e-7
+) -> float:
+    """Where the falling function p passes the target; from above, where it jumps."""
+    low, high = 0.0, start
+    while p(high) > target:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if p(middle) > target else (low, middle)
+        if high - low < precision * high:
+            break
+    return high
 
 
 def pmf(n: NDArray[np.int64] | int, mean: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -30,13 +30,13 @@ import numpy as np
 from scipy.special import pdtrik
 
 from na64reco.errors import InferenceError, did_you_mean
-from na64reco.inference.counting_model import CountingModel, workspace
-from na64reco.inference.poisson import check_level, feldman_cousins
+from na64reco.inference.poisson import check_level, crossing, feldman_cousins
+from na64reco.inference.pyhf_limits import pyhf_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
+
+    from na64reco.inference.counting_model import CountingModel
 
 __all__ = ["BANDS", "Method", "expected_limits", "significance", "upper_limit"]
 
@@ -191,21 +191,6 @@ def _excluded(counts: _Counts, observed: NDArray[np.int64], strength: float, *, 
     return p / float(counts.alone[as_far].sum()) if cls else p
 
 
-def _crossing(
-    p: Callable[[float], float], target: float, start: float, *, precision: float = 1e-7
-) -> float:
-    """Where the falling function p passes the target; from above, where it jumps."""
-    low, high = 0.0, start
-    while p(high) > target:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if p(middle) > target else (low, middle)
-        if high - low < precision * high:
-            break
-    return high
-
-
 def _summed(model: CountingModel, cl: float, *, cls: bool) -> float:
     assert model.observed is not None
     observed = model.observed
@@ -221,7 +206,7 @@ def _summed(model: CountingModel, cl: float, *, cls: bool) -> float:
             found[0] = _Counts.of(model, np.maximum(largest, found[0].largest))
         return _excluded(found[0].up_to(largest), observed, strength, cls=cls)
 
-    return _crossing(p, 1 - cl, start)
+    return crossing(p, 1 - cl, start)
 
 
 def _bayes(model: CountingModel, cl: float) -> float:
@@ -236,50 +221,6 @@ def _bayes(model: CountingModel, cl: float) -> float:
     steps = 0.5 * (density[1:] + density[:-1])
     area = np.concatenate(([0.0], np.cumsum(steps)))
     return float(np.interp(cl * area[-1], area, strengths))
-
-
-def _pyhf(model: CountingModel, cl: float, *, cls: bool, toys: int, seed: int) -> float:
-    import pyhf
-
-    assert model.observed is not None
-    # One event at unit strength: the fits see numbers of order one.
-    unit = float(model.signal.sum())
-    scaled = CountingModel(
-        model.names,
-        model.signal / unit,
-        model.background,
-        model.covariance,
-        model.signal_errors,
-        model.observed,
-    )
-    top = 10 + 4 * float(model.observed.sum()) + 10 * math.sqrt(float(model.background.sum()))
-    # Its validation calls what jsonschema deprecates; the schema is checked in a test.
-    hypothesis = pyhf.Model(
-        {"channels": workspace(scaled)["channels"]},
-        poi_name="mu",
-        modifier_settings={"normsys": {"interpcode": "code1"}},
-        validate=False,
-    )
-    data = [*map(float, model.observed), *hypothesis.config.auxdata]
-    bounds = hypothesis.config.suggested_bounds()
-    bounds[hypothesis.config.poi_index] = (0.0, 4 * top)
-    options: dict[str, Any] = {"test_stat": "qtilde", "par_bounds": bounds}
-    calculators = pyhf.infer.calculators
-    if toys:
-        options |= {"ntoys": toys, "track_progress": False}
-        calculator = calculators.ToyCalculator(data, hypothesis, **options)
-    else:
-        calculator = calculators.AsymptoticCalculator(data, hypothesis, **options)
-
-    def p(strength: float) -> float:
-        if toys:
-            # The same toys for every strength; pyhf draws them from the global generator.
-            np.random.seed(seed)  # noqa: NPY002
-        q = calculator.teststatistic(strength)
-        both, _, ratio = calculator.pvalues(q, *calculator.distributions(strength))
-        return float(ratio if cls else both)
-
-    return _crossing(p, 1 - cl, min(3.0, top), precision=1e-2 if toys else 1e-7) / unit
 
 
 def upper_limit(
@@ -331,7 +272,7 @@ def upper_limit(
     if method in {"profile", "cls"}:
         return _summed(model, cl, cls=method == "cls")
     cls = method.startswith("cls")
-    return _pyhf(model, cl, cls=cls, toys=toys if method.endswith("toys") else 0, seed=seed)
+    return pyhf_limit(model, cl, cls=cls, toys=toys if method.endswith("toys") else 0, seed=seed)
 
 
 def _limits(

@@ -10,9 +10,10 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from na64reco.errors import InferenceError
-from na64reco.inference.counting_model import CountingModel, workspace
+from na64reco.inference.counting_model import CountingModel
 from na64reco.inference.poisson import classical_limit, cls_limit
 from na64reco.inference.poisson import significance as closed_significance
+from na64reco.inference.pyhf_limits import workspace
 from na64reco.inference.upper_limits import expected_limits, significance, upper_limit
 
 
