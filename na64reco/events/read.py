@@ -130,6 +130,7 @@ class _Chain(AbstractMapping[str, Any]):
         return np.concatenate(buffers)
 
     def __iter__(self) -> Iterator[str]:
+        # Demanded by Mapping; awkward asks for the keys that it knows, and never for all.
         raise NotImplementedError
 
     def __len__(self) -> int:

@@ -32,7 +32,7 @@ from na64reco.processors.skim import METADATA, branch_of
 from na64reco.reconstruction import COLUMNS
 from na64reco.selection import Selection
 from na64reco.selection.limits import Periods, in_box
-from na64reco.selection.variables import Values, describe
+from na64reco.selection.variables import Values, find_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -202,13 +202,10 @@ def compare_shapes(
         ratio = p / q
         error = ratio * np.hypot(dp / p, dq / q)
     known = (a > 0) & (b > 0)
-    try:
-        unit = describe(name).unit
-    except Exception:  # a caller's own name
-        unit = ""
+    description = find_description(name)  # None for a caller's own name
     return Shape(
         variable=name,
-        unit=unit,
+        unit="" if description is None else description.unit,
         edges=tuple(edges.tolist()),
         first=tuple(p.tolist()),
         first_error=tuple(dp.tolist()),

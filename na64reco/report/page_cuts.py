@@ -8,7 +8,7 @@ import numpy as np
 
 from na64reco.report.page_figures import plain
 from na64reco.selection.model import ByColumn, ByPeriod
-from na64reco.selection.variables import describe
+from na64reco.selection.variables import find_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,8 @@ _LINE: Final = {"color": "#333333", "linewidth": 1.1, "linestyle": (0, (4, 2)), 
 
 def unit_of(variable: str) -> str:
     """Unit of a column or variable; nothing for a name that is unknown here."""
-    try:
-        return describe(variable).unit
-    except Exception:  # registered by a module that is not loaded now
-        return ""
+    known = find_description(variable)
+    return "" if known is None else known.unit
 
 
 def cut_text(cut: Cut) -> str:

@@ -18,7 +18,7 @@ from na64reco.report.page_figures import (
 )
 from na64reco.report.plane import draw_plane, find_planes, plane_variables
 from na64reco.selection import histogram_name
-from na64reco.selection.variables import describe
+from na64reco.selection.variables import find_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,9 +145,8 @@ def _present(folder: RunFolder, name: str, histogram: Histogram) -> list[str]:
 
 def axis_label(axis: Axis) -> str:
     """Label and unit, of a column that may be unknown here."""
-    try:
-        known = describe(axis.variable)
-    except Exception:  # registered by a module that is not loaded now
+    known = find_description(axis.variable)
+    if known is None:
         return plain(axis.label or axis.variable)
     # A meaning is a sentence, a label must fit below an axis.
     meaning = known.meaning.partition(";")[0].partition(" (")[0]
@@ -255,9 +254,8 @@ def _per_bin(edges: Any, axis: Axis) -> str:
     if axis.edges is not None:
         return "events / bin"
     width = (edges[-1] - edges[0]) / (len(edges) - 1)
-    try:
-        known = describe(axis.variable)
-    except Exception:  # registered by a module that is not loaded now
+    known = find_description(axis.variable)
+    if known is None:
         return "events / bin"
     if known.dtype.kind != "f":
         return "events"

@@ -27,6 +27,7 @@ __all__ = [
     "Variable",
     "base_columns",
     "describe",
+    "find_description",
     "known_variables",
     "registered_variables",
     "variable",
@@ -113,13 +114,10 @@ def known_variables() -> dict[str, Description]:
     return known | {name: entry.description for name, entry in _REGISTRY.items()}
 
 
-def describe(name: str) -> Description:
-    """Type, unit and meaning of a column or variable.
+def find_description(name: str) -> Description | None:
+    """Type, unit and meaning of a column or variable; None where the name is unknown.
 
-    Raises
-    ------
-    SelectionError
-        If there is none of that name.
+    So it is for a variable that was registered by a module which is not loaded now.
     """
     # Histograms ask this for each of their axes in each chunk: no table of all is built for it.
     from na64reco.reconstruction.columns import COLUMNS
@@ -129,6 +127,20 @@ def describe(name: str) -> Description:
     if name in COLUMNS:
         column = COLUMNS[name]
         return Description(np.dtype(column.dtype), column.unit, column.meaning)
+    return None
+
+
+def describe(name: str) -> Description:
+    """Type, unit and meaning of a column or variable.
+
+    Raises
+    ------
+    SelectionError
+        If there is none of that name.
+    """
+    known = find_description(name)
+    if known is not None:
+        return known
     msg = f"There is no variable {name!r}. {did_you_mean(name, known_variables())}"
     raise SelectionError(msg)
 
@@ -203,18 +215,13 @@ def _calorimeter_energy(ecal: NDArray[Any], hcal: NDArray[Any]) -> NDArray[Any]:
     unit="GeV",
     meaning="energy in ECAL, VHCAL and HCAL together",
 )
-def _all_calorimeters(*parts: NDArray[Any]) -> NDArray[Any]:
-    total: NDArray[Any] = np.sum(parts, axis=0)
-    return total
-
-
 @variable(
     "calo.with_muon",
     needs=("track_out.momentum", "ecal.energy", "vhcal.energy", "hcal.energy"),
     unit="GeV",
     meaning="momentum of the outgoing track and energy in ECAL, VHCAL and HCAL together",
 )
-def _calorimeters_and_muon(*parts: NDArray[Any]) -> NDArray[Any]:
+def _sum(*parts: NDArray[Any]) -> NDArray[Any]:
     total: NDArray[Any] = np.sum(parts, axis=0)
     return total
 
