@@ -210,16 +210,16 @@ def _calorimeter_energy(ecal: NDArray[Any], hcal: NDArray[Any]) -> NDArray[Any]:
 
 
 @variable(
-    "calo.all",
-    needs=("ecal.energy", "vhcal.energy", "hcal.energy"),
-    unit="GeV",
-    meaning="energy in ECAL, VHCAL and HCAL together",
-)
-@variable(
     "calo.with_muon",
     needs=("track_out.momentum", "ecal.energy", "vhcal.energy", "hcal.energy"),
     unit="GeV",
     meaning="momentum of the outgoing track and energy in ECAL, VHCAL and HCAL together",
+)
+@variable(
+    "calo.all",
+    needs=("ecal.energy", "vhcal.energy", "hcal.energy"),
+    unit="GeV",
+    meaning="energy in ECAL, VHCAL and HCAL together",
 )
 def _sum(*parts: NDArray[Any]) -> NDArray[Any]:
     total: NDArray[Any] = np.sum(parts, axis=0)
