@@ -28,6 +28,7 @@ __all__ = [
     "plain",
     "report_style",
     "table_csv",
+    "use_style",
 ]
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -73,16 +74,39 @@ class Picture:
     """Too wide to be shrunk to a phone: it scrolls there, and takes a row of its own elsewhere."""
 
 
+def _style() -> Any:
+    import mplhep
+
+    style = {k: v for k, v in mplhep.style.ROOT.items() if not k.startswith(("font", "mathtext"))}
+    return {**style, **_SETTINGS}
+
+
 @contextmanager
 def report_style() -> Iterator[None]:
     """mplhep's ROOT style with fonts that are installed everywhere."""
     import matplotlib as mpl
-    import mplhep
 
-    style = {k: v for k, v in mplhep.style.ROOT.items() if not k.startswith(("font", "mathtext"))}
-    settings: Any = {**style, **_SETTINGS}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(_style()):
         yield
+
+
+def use_style() -> None:
+    """Draw all further figures of a session, such as a notebook's, in the style of the report.
+
+    Lines take `COLOURS` one after the other.
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+
+    session = {
+        "axes.prop_cycle": cycler(color=COLOURS),
+        "figure.figsize": (6.4, 4.2),
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 80,
+        "legend.frameon": False,
+    }
+    settings: Any = {**_style(), **session}
+    mpl.rcParams.update(settings)
 
 
 def plain(text: str) -> str:
