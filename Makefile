@@ -1,5 +1,6 @@
 # make demo   set everything up in .venv, run the main job on data_samples/, and write its report
 # make test   set everything up and run all checks and tests
+# make docs   the documentation as a site in out/site, warnings as errors
 # make bench  speed and memory of the chain, as JSON
 # make figures  remake the figures of limits in docs/images (two minutes)
 # make screenshots  remake the pictures of report and display in docs/images (needs chromium)
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test lint bench figures screenshots samples clean help
+.PHONY: demo test lint docs bench figures screenshots samples clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -22,6 +23,10 @@ $(VENV)/.base: pyproject.toml
 
 $(VENV)/.test: pyproject.toml $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
 demo: $(VENV)/.base
@@ -37,6 +42,10 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs -d out/doctrees . out/site
+	@echo "Open out/site/index.html"
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
