@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from na64reco.cli.background import background_command
 from na64reco.cli.calibrate import calibrate_command
 from na64reco.cli.catalogue import catalogue_command
-from na64reco.cli.common import Group
 from na64reco.cli.compare import compare_command
 from na64reco.cli.display import display_command
 from na64reco.cli.doctor import doctor_command
 from na64reco.cli.efficiency import efficiency_command, exposure_command
+from na64reco.cli.exit_codes import exit_code_text
 from na64reco.cli.freeze import freeze_command
+from na64reco.cli.groups import QUIET, VERBOSE, Group, with_manners
 from na64reco.cli.inspect import inspect_command
 from na64reco.cli.limit import limit_command
 from na64reco.cli.lists import selections_command, setups_command
@@ -22,6 +23,9 @@ from na64reco.cli.report import report_command
 from na64reco.cli.run import run_command
 from na64reco.cli.simulate import simulate_command
 from na64reco.cli.yields import searches_command, yield_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["app", "main"]
 
@@ -32,8 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit code: 0 if all went well, 1 for an error in what was given (with a message), "
-    "2 for wrong usage, 130 after Ctrl-C.",
+    epilog=exit_code_text(),
 )
 
 
@@ -51,28 +54,34 @@ def _root(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
+    __: Annotated[bool, QUIET] = False,
+    ___: Annotated[bool, VERBOSE] = False,
 ) -> None:
     """Missing-energy searches, from hits in ROOT files to cutflow, histograms and signal box."""
 
 
-app.command("simulate")(simulate_command)
-app.command("inspect")(inspect_command)
-app.command("catalogue")(catalogue_command)
-app.command("run")(run_command)
-app.command("report")(report_command)
-app.command("display")(display_command)
-app.command("calibrate")(calibrate_command)
-app.command("background")(background_command)
-app.command("efficiency")(efficiency_command)
-app.command("exposure")(exposure_command)
-app.command("compare")(compare_command)
-app.command("freeze")(freeze_command)
-app.command("limit")(limit_command)
-app.command("doctor")(doctor_command)
-app.command("setups")(setups_command)
-app.command("selections")(selections_command)
-app.command("searches")(searches_command)
-app.command("yield")(yield_command)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "simulate": simulate_command,
+    "inspect": inspect_command,
+    "catalogue": catalogue_command,
+    "run": run_command,
+    "report": report_command,
+    "display": display_command,
+    "calibrate": calibrate_command,
+    "background": background_command,
+    "efficiency": efficiency_command,
+    "exposure": exposure_command,
+    "compare": compare_command,
+    "freeze": freeze_command,
+    "limit": limit_command,
+    "doctor": doctor_command,
+    "setups": setups_command,
+    "selections": selections_command,
+    "searches": searches_command,
+    "yield": yield_command,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(with_manners(_command))
 
 
 def main() -> None:

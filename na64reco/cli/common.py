@@ -1,58 +1,96 @@
-"""What all commands share: printing, progress, and errors without a traceback."""
+"""What all commands share: what goes to the screen, how much of it, and progress.
+
+Standard output has results alone: tables, or with ``--json`` one JSON document, or with ``--quiet``
+the paths of what was written. All else goes to standard error.
+"""
 
 from __future__ import annotations
 
-import errno
 import json
+import logging
 import sys
-import warnings
 from contextlib import contextmanager
+from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
-
-from na64reco.errors import Na64recoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Group", "print_json", "progress_bar", "say", "show"]
+    from rich.console import Console
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+__all__ = [
+    "Verbosity",
+    "describe",
+    "print_json",
+    "progress_bar",
+    "say",
+    "set_verbosity",
+    "show",
+    "verbosity",
+    "warn",
+    "written",
+]
+
+_LOGGER = logging.getLogger("na64reco")
+_PIPE_WIDTH = 120
+"""Columns of a table where no terminal says how wide it is."""
+
+
+class Verbosity(IntEnum):
+    """How much is told beside the results."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+class _State:
+    verbosity = Verbosity.NORMAL
+    handler: logging.Handler | None = None
+
+
+def verbosity() -> Verbosity:
+    """How much the command is to tell."""
+    return _State.verbosity
+
+
+def set_verbosity(level: Verbosity) -> None:
+    """Tell more or less from now on; with VERBOSE the package's log goes to standard error."""
+    _State.verbosity = level
+    if _State.handler is not None:
+        _LOGGER.removeHandler(_State.handler)
+        _State.handler = None
+    _LOGGER.setLevel(logging.INFO if level is Verbosity.VERBOSE else logging.NOTSET)
+    if level is Verbosity.VERBOSE:
+        _State.handler = _log_handler()
+        _LOGGER.addHandler(_State.handler)
+
+
+def _log_handler() -> logging.Handler:
+    if sys.stderr.isatty():
+        from rich.logging import RichHandler
+
+        return RichHandler(
+            console=_screen(), show_path=False, show_level=False, log_time_format="%H:%M:%S"
+        )
+    # Nothing to be broken at a width that a file does not have.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    return handler
 
 
 def say(text: str) -> None:
-    """A line for the person at the screen; standard output is left to results."""
-    typer.echo(text, err=True)
+    """A line for the person at the screen; nothing with --quiet."""
+    if verbosity() is not Verbosity.QUIET:
+        typer.echo(text, err=True)
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    say(f"Warning: {message}")
-
-
-class Group(TyperGroup):
-    """Commands whose expected errors are messages: exit code 1, nothing else on the screen."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
-                return super().invoke(ctx)
-        except Na64recoError as error:
-            say(f"Error: {error}")
-            raise typer.Exit(1) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # `| head`: the application's own business
-                raise
-            where = f"{error.filename}: " if error.filename is not None else ""
-            say(f"Error: {where}{error.strerror or error}")
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            say("Interrupted. No output was written.")
-            raise typer.Exit(INTERRUPTED) from None
+def warn(text: str) -> None:
+    """A line that nobody should miss, with --quiet neither."""
+    typer.echo(f"Warning: {text}", err=True)
 
 
 def print_json(content: Any) -> None:
@@ -61,27 +99,72 @@ def print_json(content: Any) -> None:
 
 
 def show(*renderables: Any) -> None:
-    """Tables and text on standard output, in colour where that is a terminal."""
+    """Results on standard output: tables and text, in colour where that is a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    # A file or pipe has no width of its own.
+    console = Pipe(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    for item in renderables:
+        if isinstance(item, Table):
+            for column in item.columns:
+                # Where there is no room, a number goes on in the next line; none is cut off.
+                column.overflow = "fold"
+        console.print(item)
+
+
+def describe(*renderables: Any) -> None:
+    """What a command tells of results that it has written; nothing with --quiet."""
+    if verbosity() is not Verbosity.QUIET:
+        show(*renderables)
+
+
+def written(paths: Iterable[Any], said: str | None = None) -> None:
+    """Paths of what was written.
+
+    Parameters
+    ----------
+    said
+        A line on standard error to stand for them. With --quiet, the bare paths go to standard
+        output in any case, one in a line.
+    """
+    if verbosity() is Verbosity.QUIET:
+        for path in paths:
+            typer.echo(str(path))
+    elif said is not None:
+        say(said)
+    else:
+        # Not through the console, which would break a long path.
+        typer.echo("\n".join(["Written:", *(f"  {path}" for path in paths)]))
+
+
+@cache
+def _console_of(stream: Any) -> Console:  # noqa: ARG001 - a new one for another stream
     from rich.console import Console
 
-    # A file or pipe has no width of its own: nothing is to be cut off there.
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    for item in renderables:
-        console.print(item)
+    return Console(stderr=True)
+
+
+def _screen() -> Console:
+    """Standard error: one console for progress and log, so that lines go above the bar."""
+    return _console_of(sys.stderr)
 
 
 @contextmanager
 def progress_bar(text: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error, or nothing where that is no terminal.
+    """A bar with rate and time left on standard error; nothing where that is no terminal.
 
     Yields
     ------
     A function to be called with what is done and what there is to do; None for no bar
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or verbosity() is Verbosity.QUIET:
         yield None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -95,17 +178,19 @@ def progress_bar(text: str, unit: str) -> Iterator[Callable[[int, int], None] | 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> str:
             speed = task.finished_speed or task.speed
-            return "" if speed is None else f"{speed:,.0f}/s"
+            if speed is None:
+                return ""
+            return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn(unit),
         Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=_screen(), transient=True) as progress:
         task = progress.add_task(text, total=None)
 
         def update(done: int, total: int) -> None:
