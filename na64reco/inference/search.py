@@ -56,7 +56,9 @@ class Measured(_Part):
     """A value and its standard deviation."""
 
     value: NonNegative
+    """The number."""
     error: NonNegative = 0.0
+    """Its standard deviation."""
 
     @model_validator(mode="before")
     @classmethod
@@ -71,24 +73,29 @@ class Beam(_Part):
     """What hits the target."""
 
     particle: Literal["electron", "positron", "muon"]
+    """What hits the target."""
     energy: Annotated[float, Field(ge=16, le=200)]
-    """GeV."""
+    """Of each particle, GeV."""
 
 
 class Plate(_Part):
     """One layer of the target."""
 
     material: str
+    """Name of a material."""
     thickness: Positive
-    """mm."""
+    """Along the beam, mm."""
 
 
 class Target(_Part):
     """The dump: the ECAL of a setup, or layers."""
 
     setup: str | None = None
+    """Name of a setup: its ECAL is the target."""
     layers: tuple[Plate, ...] = ()
+    """Instead of a setup: what the beam meets, in order."""
     repeat: Annotated[int, Field(gt=0)] = 1
+    """How often these layers come."""
 
     @model_validator(mode="after")
     def _check(self) -> Target:
@@ -115,15 +122,18 @@ class Signal(_Part):
     """How strahlung is calculated; see `na64reco.darksector.yields.DumpYield`."""
 
     inelastic: bool = True
+    """Whether strahlung that breaks up the nucleus counts."""
     spectrum: Literal["exact", "iww"] = "exact"
+    """Exact tree-level amplitude, or the improved Weizsaecker-Williams approximation."""
 
 
 class EfficiencyPoints(_Part):
     """A factor of the efficiency, linear between points and constant beyond."""
 
     against: Literal["missing_energy", "mass"]
+    """What the first number of a point is."""
     points: tuple[tuple[Positive, NonNegative], ...]
-    """[GeV, factor]."""
+    """[GeV, factor], ascending."""
     threshold: bool = False
     """Whether the threshold's turn-on is in the points, which then move with it."""
 
@@ -141,18 +151,19 @@ class Period(_Part):
     """One run period or trigger configuration."""
 
     exposure: Measured
-    """Beam particles."""
+    """Number of beam particles."""
     threshold: Measured
-    """GeV of missing energy."""
+    """Of missing energy, GeV."""
     resolution: NonNegative = 0.0
-    """rms, GeV."""
+    """rms of the missing energy at the threshold, GeV."""
     efficiency: Measured
     """Share of signal above the threshold that passes everything else."""
     efficiency_points: EfficiencyPoints | None = None
+    """Factors of the efficiency."""
     background: Measured
-    """Events."""
+    """Expected in the signal box, events."""
     observed: Annotated[int, Field(ge=0)] | None
-    """Events; None where nothing was observed yet, or is hidden."""
+    """In the signal box, events. `null` where nothing was observed yet, or is hidden."""
 
     @model_validator(mode="after")
     def _check(self) -> Period:
@@ -197,13 +208,21 @@ class Search(_Part):
     """All periods that are analysed together."""
 
     name: str
+    """Default: the name of the file."""
     title: str
+    """What and when, for people."""
     beam: Beam
+    """What comes in."""
     target: Target
+    """What it hits."""
     signal: Signal = Signal()
+    """How strahlung is calculated."""
     periods: Annotated[dict[str, Period], Field(min_length=1)]
+    """Run periods or trigger configurations by name."""
     background_correlation: Share = 0.0
+    """Of the backgrounds of two periods."""
     systematics: dict[str, NonNegative] = Field(default_factory=dict)
+    """Relative errors of the yield by name, for all periods alike."""
 
     @model_validator(mode="after")
     def _check(self) -> Search:

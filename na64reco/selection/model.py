@@ -64,7 +64,9 @@ class ByPeriod(_Part):
     """A limit with one value per run period."""
 
     by: Literal["period"]
+    """Says that it is one."""
     values: dict[str, Number] = Field(min_length=1)
+    """The limit in each of the periods."""
 
 
 class ByColumn(_Part):
@@ -75,10 +77,15 @@ class ByColumn(_Part):
     """
 
     by: str
+    """Variable that the limit depends on."""
     edges: Annotated[tuple[Number, ...], Field(min_length=2)]
+    """Ascending values of that variable."""
     values: tuple[Number, ...]
+    """The limit between each two neighbouring edges, one fewer than these."""
     below: Number | None = None
+    """The limit below the first edge; default: the first value."""
     above: Number | None = None
+    """The limit from the last edge on; default: the last value."""
 
     @model_validator(mode="after")
     def _check(self) -> ByColumn:
@@ -129,9 +136,11 @@ class Cut(_Part):
     """One requirement; without any limit the variable, a boolean, must be true."""
 
     name: Name
+    """What it is called in the cutflow."""
     variable: str
+    """[Column or variable](#variables) that it looks at."""
     window: tuple[Limit, Limit] | None = None
-    """(lo, hi), both included."""
+    """Smallest and largest value kept."""
     min: Limit | None = None
     """Smallest value kept."""
     max: Limit | None = None
@@ -170,11 +179,15 @@ class Axis(_Part):
     """One axis of a histogram: ``bins`` and ``range``, or ``edges``."""
 
     variable: str
+    """[Column or variable](#variables) that it shows."""
     bins: Annotated[int, Field(gt=0, le=100_000, strict=True)] | None = None
+    """Number of bins of the same width; with `range`."""
     range: tuple[Number, Number] | None = None
+    """Lower edge of the first, upper edge of the last bin."""
     edges: Annotated[tuple[Number, ...], Field(min_length=2)] | None = None
+    """All edges of the bins, ascending; instead of `bins` and `range`."""
     label: str | None = None
-    """Default: the column's meaning. The unit is added."""
+    """What is written at the axis; default: the variable's meaning. The unit is added."""
 
     @model_validator(mode="after")
     def _check(self) -> Axis:
@@ -200,7 +213,9 @@ class Histogram(_Part):
     """
 
     axes: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=3)]
+    """One to three."""
     at: Annotated[tuple[str, ...], Field(min_length=1)] = ("all",)
+    """[Stages](#stages) at which it is filled."""
     region: str | None = None
     """Only events in this region's box."""
 
@@ -217,7 +232,9 @@ class Selection(_Part):
     """A whole selection file."""
 
     name: Name
+    """Default: the name of the file."""
     title: str = ""
+    """What it is, for people."""
     setup: str
     """Name of the setup that it is meant for."""
     blind: str | None = None
@@ -227,7 +244,10 @@ class Selection(_Part):
     cuts: Annotated[tuple[Cut, ...], Field(min_length=1)]
     """In the order of the cutflow."""
     regions: dict[str, Box] = {}
+    """Boxes by name: of each variable `[low, high]`, low <= value < high; `null` is no limit on
+    that side."""
     histograms: dict[str, Histogram] = {}
+    """By name: letters, digits and single underscores."""
 
     @model_validator(mode="after")
     def _check(self) -> Selection:

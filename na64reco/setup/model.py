@@ -1,11 +1,8 @@
-"""What a setup consists of: beam, trigger, calorimeters, counters; the rest is in `spectrometer`.
+"""What a setup consists of: beam, trigger, counters; the rest is in `spectrometer`, `calorimeter`.
 
 Global frame: z along the beam before the magnets, x horizontal, y vertical, all in mm; z = 0 is
 the centre between the spectrometer magnets. A magnet's field By > 0 bends an electron to +x.
-
-A calorimeter has a frame of its own: its origin is the centre of its front face, its axis has
-the slope ``slope_x`` = dx/dz in the global frame. Cell (ix, iy) of a calorimeter with nx x ny
-cells covers local x from (ix - nx/2) * cell_x to (ix + 1 - nx/2) * cell_x, and y likewise.
+A calorimeter has a frame of its own (`na64reco.setup.calorimeter`).
 """
 
 from __future__ import annotations
@@ -13,10 +10,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 - pydantic reads annotations at run time
 from pydantic import Field, model_validator
 
+from na64reco.setup.calorimeter import Calorimeter, Sampling, Section
 from na64reco.setup.spectrometer import (
     Fraction,
     Magnet,
@@ -50,33 +46,34 @@ class Halo(Part):
     """Muons around the beam: wider, of any lower momentum."""
 
     share: Fraction
-    """Of the beam."""
+    """Of the particles of the beam."""
     spot: Positive
     """rms per projection, mm."""
     divergence: NonNegative
     """rms per projection, mrad."""
     softest: Positive
-    """GeV/c; momenta are uniform from here to that of the beam."""
+    """Momenta are uniform from here to that of the beam, GeV/c."""
 
 
 class Beam(Part):
     """The beam at z = ``z``, in front of all detectors."""
 
     particle: Literal["electron", "positron", "muon"]
+    """What it consists of."""
     momentum: Positive
-    """GeV/c."""
+    """Mean momentum, GeV/c."""
     momentum_spread: Fraction
-    """Relative rms."""
+    """Relative rms of the momentum."""
     z: float
     """Where position and direction are given, mm."""
     x: float = 0.0
-    """mm."""
+    """Mean position there, mm."""
     y: float = 0.0
-    """mm."""
+    """Mean position there, mm."""
     spot_x: Positive
-    """rms, mm."""
+    """rms of x, mm."""
     spot_y: Positive
-    """rms, mm."""
+    """rms of y, mm."""
     divergence: NonNegative
     """rms per projection, mrad."""
     contamination: dict[Literal["pion", "kaon", "proton", "muon"], Fraction]
@@ -84,9 +81,9 @@ class Beam(Part):
     intensity: Positive
     """Particles per spill at nominal intensity."""
     spill_length: Positive
-    """s."""
+    """Duration of a spill, s."""
     halo: Halo | None = None
-    """Of the muons in the beam."""
+    """Muons around the beam; none where it is left out."""
 
     @property
     def charge(self) -> int:
@@ -111,13 +108,13 @@ class Trigger(Part):
     counter_threshold: Positive
     """In units of the counter's MIP."""
     prs_min: NonNegative
-    """In-time preshower energy, GeV."""
+    """Smallest in-time energy in the preshower, GeV."""
     ecal_max: Positive
-    """Whole ECAL energy, GeV."""
+    """Largest energy in the whole ECAL, GeV."""
     master_time: float
     """Mean of the trigger time reference, ns."""
     master_time_jitter: Positive
-    """rms, ns."""
+    """rms of the trigger time reference, ns."""
     dead_time: NonNegative = 0.0
     """After every recorded event, ns."""
 
@@ -128,18 +125,21 @@ class Counter(Part):
     id: Annotated[int, Field(ge=0, le=15)]
     """Value of `Counter_id` in the hit file."""
     z: float
+    """Centre, mm."""
     x: float = 0.0
+    """Centre, mm."""
     y: float = 0.0
+    """Centre, mm."""
     width: Positive
-    """mm in x."""
+    """In x, mm."""
     height: Positive
-    """mm in y."""
+    """In y, mm."""
     hole: NonNegative = 0.0
-    """Diameter of a round hole about the centre, mm; 0 = none."""
+    """Diameter of a round hole about the centre (0: none), mm."""
     mip: Positive
     """Most probable energy of a minimum-ionising particle, GeV."""
     thickness_x0: NonNegative
-    """Radiation lengths."""
+    """Thickness, radiation lengths."""
     efficiency: Fraction = 1.0
     """Chance that a particle through it gives light."""
 
@@ -148,137 +148,51 @@ class Passive(Part):
     """Material in the beam that measures nothing: windows, air, vacuum vessel."""
 
     z: float
+    """Centre, mm."""
     thickness_x0: NonNegative
+    """Thickness, radiation lengths."""
     interaction_lengths: NonNegative
-
-
-class Sampling(Part):
-    """The sandwich of a sampling calorimeter."""
-
-    absorber: Literal["Pb", "Fe", "Cu"]
-    absorber_thickness: Positive
-    """mm per layer."""
-    scintillator_thickness: Positive
-    """mm per layer."""
-    layers: Annotated[int, Field(gt=0)]
-
-
-class Section(Part):
-    """A part of a calorimeter that is read out separately: ECAL section, HCAL module."""
-
-    layers: Annotated[int, Field(gt=0)]
-    z: float | None = None
-    """Front face, mm, where it is not simply behind the section before."""
-    x: float | None = None
-    """Where it differs from the calorimeter's, mm."""
-    y: float | None = None
-    slope_x: float | None = None
-
-
-class Calorimeter(Part):
-    """A calorimeter of nx x ny cells in one or more sections (see the module for its frame)."""
-
-    z: float
-    """Front face, mm."""
-    x: float = 0.0
-    """Centre of the front face, mm."""
-    y: float = 0.0
-    slope_x: float = 0.0
-    """dx/dz of its axis."""
-    nx: Annotated[int, Field(gt=0)]
-    ny: Annotated[int, Field(gt=0)]
-    cell_x: Positive
-    """mm."""
-    cell_y: Positive
-    """mm."""
-    sampling: Sampling
-    sections: dict[str, Section]
-    """By name, in the order of their number in the hit file."""
-    beam_cell: tuple[int, int] | None = None
-    """(ix, iy) of the cell that the beam hits."""
-    hole: tuple[tuple[int, int], ...] = ()
-    """Cells that do not exist."""
-    mip: Positive
-    """Most probable energy (electromagnetic scale) of a minimum-ionising particle in the whole
-    calorimeter (ECAL) or in one section (HCAL, VHCAL), GeV."""
-    stochastic: NonNegative
-    """Resolution a / sqrt(E / GeV)."""
-    constant: NonNegative
-    """Constant term of the resolution."""
-    radiation_lengths: NonNegative
-    """Whole depth."""
-    interaction_lengths: NonNegative
-    """Whole depth (ECAL) or of one section (HCAL, VHCAL)."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Calorimeter:
-        if self.beam_cell is not None:
-            ix, iy = self.beam_cell
-            if not (0 <= ix < self.nx and 0 <= iy < self.ny):
-                msg = f"beam_cell {self.beam_cell} lies outside the {self.nx} x {self.ny} cells"
-                raise ValueError(msg)
-        layers = sum(s.layers for s in self.sections.values())
-        per_section = {s.layers for s in self.sections.values()}
-        if layers != self.sampling.layers and per_section != {self.sampling.layers}:
-            msg = (
-                f"the sections have {layers} layers in all, the sampling {self.sampling.layers}: "
-                "they must agree in sum or each"
-            )
-            raise ValueError(msg)
-        return self
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(sections, nx, ny) of the dense array."""
-        return len(self.sections), self.nx, self.ny
-
-    @property
-    def layer_thickness(self) -> float:
-        """mm of one absorber plate and one scintillator tile."""
-        return self.sampling.absorber_thickness + self.sampling.scintillator_thickness
-
-    @property
-    def x_centres(self) -> NDArray[np.float64]:
-        """Local x of the cell centres, shape (nx,), mm."""
-        return (np.arange(self.nx, dtype=np.float64) + 0.5 - self.nx / 2) * self.cell_x
-
-    @property
-    def y_centres(self) -> NDArray[np.float64]:
-        """Local y of the cell centres, shape (ny,), mm."""
-        return (np.arange(self.ny, dtype=np.float64) + 0.5 - self.ny / 2) * self.cell_y
+    """Thickness, interaction lengths."""
 
 
 class Srd(Part):
     """Synchrotron-radiation detector: modules side by side in x, each a Pb/Sc sandwich."""
 
     z: float
+    """Front face, mm."""
     x: float
     """Centre of all modules, mm."""
     y: float = 0.0
+    """Centre of all modules, mm."""
     modules: Annotated[int, Field(gt=0)]
+    """Number of modules."""
     module_width: Positive
-    """mm in x."""
+    """In x, mm."""
     module_height: Positive
-    """mm in y."""
+    """In y, mm."""
     sampling: Sampling
+    """What a layer consists of."""
     window_x0: NonNegative
     """Material in front of it that absorbs soft photons, radiation lengths."""
     resolution: NonNegative
-    """Relative resolution a / sqrt(E / MeV)."""
+    """Relative resolution a / sqrt(E / MeV): a."""
 
 
 class Veto(Part):
     """Bars of plastic scintillator between ECAL and HCAL, read out at both ends."""
 
     z: float
+    """Centre, mm."""
     x: float = 0.0
+    """Centre, mm."""
     y: float = 0.0
+    """Centre of all bars, mm."""
     bars: Annotated[int, Field(gt=0)]
     """Side by side in y. Photomultipliers 2 b and 2 b + 1 (`VETO_ix`) read bar b at -x and +x."""
     bar_length: Positive
-    """mm in x."""
+    """In x, mm."""
     bar_height: Positive
-    """mm in y."""
+    """In y, mm."""
     mip: Positive
     """Energy of a minimum-ionising particle at each photomultiplier, GeV."""
 
@@ -293,8 +207,10 @@ class Digitizer(Part):
     """
 
     interval: Positive = 12.5
-    """ns; the MSADC of COMPASS and NA64 samples at 80 MHz by two ADCs of 40 MHz."""
+    """Between samples, ns. The MSADC of COMPASS and NA64 samples at 80 MHz by two ADCs of
+    40 MHz."""
     samples: Annotated[int, Field(gt=0)] = 32
+    """Number of samples."""
     presamples: Annotated[int, Field(ge=0)] = 8
     """Samples before the trigger's nominal time, assumed: 100 ns, the mean of master_time."""
     bits: Annotated[int, Field(gt=0, le=16)] = 14
@@ -306,24 +222,37 @@ class Setup(Part):
     """One run period's detector, as read from its YAML file."""
 
     name: str
+    """Default: the name of the file."""
     title: str
+    """What it is, for people."""
     runs: tuple[int, int]
-    """First and last run."""
+    """First and last run, both included."""
     beam: Beam
+    """The particles that come in."""
     trigger: Trigger
+    """What makes an event."""
     counters: dict[str, Counter]
+    """Plastic-scintillator counters by name."""
     magnets: dict[str, Magnet]
+    """Dipoles by name."""
     stations: dict[str, Station]
+    """Tracking stations by name."""
     spectrometers: dict[str, Spectrometer]
     """The first is the one that measures the beam particle."""
     passive: dict[str, Passive] = Field(default_factory=dict)
+    """Material that measures nothing, by name."""
     srd: Srd | None = None
+    """Synchrotron-radiation detector, where there is one."""
     ecal: Calorimeter
+    """Electromagnetic calorimeter; the active dump of the electron mode."""
     veto: Veto | None = None
+    """Counter between ECAL and HCAL, where there is one."""
     hcal: Calorimeter
+    """Hadronic calorimeter."""
     vhcal: Calorimeter | None = None
+    """Veto hadronic calorimeter, where there is one."""
     digitizer: Digitizer | None = Field(default_factory=Digitizer)
-    """None: there are no waveforms."""
+    """How waveforms are sampled; `null`: there are no waveforms."""
 
     @model_validator(mode="after")
     def _check(self) -> Setup:

@@ -43,7 +43,7 @@ class Magnet(Part):
     x: float = 0.0
     """Centre of the gap, mm. Without a map, only the gap depends on it."""
     length: Positive
-    """mm."""
+    """Of the field, mm."""
     field: float
     """By, T."""
     gap_x: Positive
@@ -51,7 +51,7 @@ class Magnet(Part):
     gap_y: Positive
     """Free height, mm."""
     ramp: NonNegative = 0.0
-    """Length over which By rises linearly at either end, half of it outside, mm; 0 = hard edge."""
+    """Length over which By rises linearly at either end, half of it outside (0: hard edge), mm."""
     map: str | None = None
     """File with the field on a grid about the magnet's centre: text, or ROOT histograms."""
     scale: float = 1.0
@@ -96,15 +96,19 @@ class Station(Part):
     """
 
     technology: Literal["mm", "gem", "straw", "bms"]
+    """Micromegas, GEM, straw tubes or the slabs of a beam momentum station."""
     number: Annotated[int, Field(ge=0, le=31)]
     """Value of `NAME_station` in the hit file."""
     z: float
+    """Middle of all its planes, mm."""
     x: float = 0.0
+    """Centre, mm."""
     y: float = 0.0
+    """Centre, mm."""
     angles: dict[Projection, float]
-    """Degrees, for every projection that is read out."""
+    """Of what each projection that is read out measures, degrees."""
     spacing: NonNegative = 0.0
-    """Distance in z between the planes of two projections, mm; the station's z is their middle."""
+    """Distance in z between the planes of two projections, mm."""
     channels: Annotated[int, Field(gt=0, le=65535)]
     """Strips or wires per layer."""
     multiplexing: Annotated[int, Field(ge=1, le=16)] = 1
@@ -115,13 +119,13 @@ class Station(Part):
     multiplexing_step: Annotated[int, Field(ge=1)] = 6
     """m of `channel_of_strip`."""
     pitch: Positive
-    """mm."""
+    """Distance of neighbouring strips or wires, mm."""
     layers: Annotated[int, Field(ge=1, le=4)] = 1
     """Staggered straw layers per projection."""
     layer_spacing: NonNegative = 0.0
     """Distance in z between straw layers, mm."""
     thickness_x0: NonNegative
-    """Radiation lengths of the whole station."""
+    """Of the whole station, radiation lengths."""
 
     @model_validator(mode="after")
     def _check(self) -> Station:
@@ -183,5 +187,8 @@ class Spectrometer(Part):
     """Stations before and after the magnets that measure one momentum."""
 
     upstream: tuple[str, ...]
+    """Stations before the magnets."""
     magnets: tuple[str, ...]
+    """Magnets that bend between them."""
     downstream: tuple[str, ...]
+    """Stations behind the magnets."""
