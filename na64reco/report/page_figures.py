@@ -101,7 +101,6 @@ def use_style() -> None:
     session = {
         "axes.prop_cycle": cycler(color=COLOURS),
         "figure.figsize": (6.4, 4.2),
-        "figure.constrained_layout.use": True,
         "figure.dpi": 80,
         "legend.frameon": False,
     }
