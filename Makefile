@@ -30,8 +30,8 @@ $(VENV)/.docs: pyproject.toml $(VENV)/.base
 	@touch $@
 
 demo: $(VENV)/.base
-	$(BIN)/na64reco run electron-invisible-2022 data_samples/fileset.yaml -o out/demo --overwrite
-	$(BIN)/na64reco run muon-invisible-2022 data_samples/muon.root -o out/demo-muon --overwrite
+	$(BIN)/na64reco run electron-invisible-2022 data_samples/fileset.yaml -o out/demo --picture --overwrite
+	$(BIN)/na64reco run muon-invisible-2022 data_samples/muon.root -o out/demo-muon --picture --overwrite
 	$(BIN)/na64reco report out/demo
 
 lint: $(VENV)/.test

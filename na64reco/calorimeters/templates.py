@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from na64reco.errors import ConditionsError
 
 if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
+
     from na64reco.calibration import WaveformConditions
 
 __all__ = ["PHASES", "ModeTables", "PulseTable", "channel_table", "mode_tables", "pulse_table"]
@@ -55,6 +56,9 @@ class ModeTables(NamedTuple):
 
 def _spline(start: float, step: float, values: Array) -> CubicSpline:
     """Smooth pulse through a tabulated one, flat at both ends; the abscissa is ns."""
+    # Half a second to import, for files with waveforms alone.
+    from scipy.interpolate import CubicSpline
+
     times = start + step * np.arange(len(values))
     return CubicSpline(times, values, bc_type="clamped")
 

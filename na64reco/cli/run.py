@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from na64reco.cli.common import print_json, progress_bar, say, show
+from na64reco.cli.common import describe, print_json, progress_bar, say, warn, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +98,12 @@ def run_command(  # noqa: PLR0917 - the options of the command
         Literal["ttree", "rntuple"], typer.Option(help="Container of selected.root.")
     ] = "ttree",
     picture: Annotated[
-        bool, typer.Option(help="Draw the plane of the signal box into the output folder.")
-    ] = True,
+        bool,
+        typer.Option(
+            help="Draw the plane of the signal box into the output folder too, as `na64reco "
+            "report` does; two seconds."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON instead of tables.")
     ] = False,
@@ -118,6 +122,9 @@ def run_command(  # noqa: PLR0917 - the options of the command
 
     na64reco run electron-invisible-2022 fileset.yaml -o out --executor futures --resume
     """
+    from na64reco.quick_start import lean_numba
+
+    lean_numba()
     from na64reco.processors import run
 
     with _chunks_stay(out), progress_bar("Events", "events") as progress:
@@ -173,20 +180,20 @@ def _print(report: RunReport) -> None:
     from na64reco.report import cutflow_table, region_table
 
     for dataset in report.datasets:
-        show(cutflow_table(dataset.name, dataset.cutflow))
+        describe(cutflow_table(dataset.name, dataset.cutflow))
         if dataset.cutflow.regions:
-            show(region_table(dataset.name, dataset.cutflow))
+            describe(region_table(dataset.name, dataset.cutflow))
     ledger = report.ledger
     for file in ledger.skipped:
-        say(f"Skipped {file.path}: {file.reason}")
+        warn(f"skipped {file.path}: {file.reason}")
     total, skipped = ledger.events_in_files, ledger.events_skipped
-    show(
+    describe(
         f"{ledger.events_read} events read, "
         f"{'an unknown number' if skipped is None else skipped} skipped, of "
         f"{'an unknown number' if total is None else total} in {len(ledger.files)} files "
         f"({len(ledger.skipped)} files skipped); {report.seconds:.1f} s."
     )
-    show("Written:", *(f"  {path}" for path in report.paths))
+    written(report.paths)
 
 
 def _summary(report: RunReport) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def searched(tmp_path_factory):
     """The one command on the sample, and its output folder."""
     out = tmp_path_factory.mktemp("muon") / "out"
     runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    done = runner.invoke(app, ["run", "muon-invisible-2022", str(SAMPLE), "-o", str(out), "--json"])
+    done = runner.invoke(
+        app, ["run", "muon-invisible-2022", str(SAMPLE), "-o", str(out), "--json", "--picture"]
+    )
     assert done.exit_code == 0, done.output
     return out, json.loads(done.stdout)
 
