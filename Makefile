@@ -2,7 +2,7 @@
 # make test   set everything up and run all checks and tests
 # make docs   the documentation as a site in out/site, warnings as errors
 # make bench  speed and memory of the chain, as JSON
-# make figures  remake the figures of limits in docs/images (two minutes)
+# make figures  remake the figures of limits and setups in docs/images (two minutes)
 # make screenshots  remake the pictures of report and display in docs/images (needs chromium)
 # make samples  remake data_samples/ (see data_samples/README.md)
 
@@ -52,6 +52,7 @@ bench: $(VENV)/.test
 
 figures: $(VENV)/.base
 	$(BIN)/python docs/make_limits.py
+	$(BIN)/python docs/make_setups.py
 
 screenshots: $(VENV)/.base
 	PATH="$(BIN):$$PATH" docs/make_screenshots.sh
