@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from na64reco.cli.common import print_json, say, show
+from na64reco.cli.common import describe, print_json, say, warn, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,30 +155,30 @@ def background_command(  # noqa: PLR0917 - the options of the command
     out.mkdir(parents=True, exist_ok=True)
     record = background_record(found, folders)
     write_json(out / BACKGROUND, record)
-    written = [out / BACKGROUND]
-    written += [write_counting(p.counting, out, several=len(found) > 1) for p in found]
+    paths = [out / BACKGROUND]
+    paths += [write_counting(p.counting, out, several=len(found) > 1) for p in found]
     if picture:
         from na64reco.report.background import draw_background
         from na64reco.report.pictures import save_pictures
 
-        written += save_pictures(draw_background(found), out)
+        paths += save_pictures(draw_background(found), out)
     if as_json:
-        print_json({**record, "written": [str(path) for path in written]})
+        print_json({**record, "written": [str(path) for path in paths]})
         return
     _print(found)
-    show("Written:", *(f"  {path}" for path in written))
+    written(paths)
 
 
 def _print(found: Sequence[PeriodEstimate]) -> None:
     from na64reco.report.background_table import background_table, choice_lines, closure_table
 
     for period in found:
-        show(background_table(period), closure_table(period), *choice_lines(period))
+        describe(background_table(period), closure_table(period), *choice_lines(period))
         for note in period.counting.notes:
             say(f"Note: {note}")
         if period.choice.seen:
-            say(
-                f"Note: the best E_thr, {period.choice.threshold:g} GeV, lies above the blinded "
+            warn(
+                f"the best E_thr, {period.choice.threshold:g} GeV, lies above the blinded "
                 f"region ({period.choice.blinded:g} GeV), where events have been looked at. Blind "
                 "a larger region before choosing."
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from na64reco.cli.common import print_json, progress_bar, say, show
+from na64reco.cli.common import describe, print_json, progress_bar, warn, written
 from na64reco.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
     for name in chosen:
         result = CALIBRATIONS[name].run(task)
         for warning in result.warnings:
-            say(f"Warning: {warning}")
+            warn(warning)
         if not as_json:
             _show(result.tables)
         pictures = save_pictures(result.pictures, out)
@@ -279,7 +279,8 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
             "runs": list(result.runs),
             **result.summary,
         }
-        say(f"{name}: {', '.join(results[name]['written'])}")
+        said = f"{name}: {', '.join(results[name]['written'])}"
+        written(results[name]["written"], said, as_json=as_json)
         write_summary(task, name, results[name])
         task = replace(task, calib=out)
     if as_json:
@@ -321,4 +322,4 @@ def _show(tables: tuple[Table, ...]) -> None:
             rich.add_column(column, justify="right" if number else "left")
         for row in table.rows:
             rich.add_row(*row)
-        show(rich, *([table.note] if table.note else []))
+        describe(rich, *([table.note] if table.note else []))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, progress_bar, say
+from na64reco.cli.common import print_json, progress_bar, written
 
 __all__ = ["catalogue_command"]
 
@@ -73,6 +73,6 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
     if out is not None:
         write_catalogue(entries, out, overwrite=overwrite)
         total = sum(entry.facts.entries for entry in entries)
-        say(f"{out}: {len(entries)} files, {total} events")
+        written([out], f"{out}: {len(entries)} files, {total} events", as_json=as_json)
     if as_json:
         print_json(as_fileset(entries))

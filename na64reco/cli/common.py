@@ -123,7 +123,7 @@ def describe(*renderables: Any) -> None:
         show(*renderables)
 
 
-def written(paths: Iterable[Any], said: str | None = None) -> None:
+def written(paths: Iterable[Any], said: str | None = None, *, as_json: bool = False) -> None:
     """Paths of what was written.
 
     Parameters
@@ -131,8 +131,13 @@ def written(paths: Iterable[Any], said: str | None = None) -> None:
     said
         A line on standard error to stand for them. With --quiet, the bare paths go to standard
         output in any case, one in a line.
+    as_json
+        Standard output is left to JSON.
     """
-    if verbosity() is Verbosity.QUIET:
+    if as_json:
+        if said is not None:
+            say(said)
+    elif verbosity() is Verbosity.QUIET:
         for path in paths:
             typer.echo(str(path))
     elif said is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, say, show
+from na64reco.cli.common import describe, print_json, show, written
 
 __all__ = ["compare_command"]
 
@@ -63,13 +63,13 @@ def compare_command(  # noqa: PLR0917 - the options of the command
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "comparison.json", found.to_json())
-        save_pictures(draw_comparison(found), out)
+        paths = [out / "comparison.json", *save_pictures(draw_comparison(found), out)]
     if as_json:
         print_json(found.to_json())
     else:
-        show(*comparison_tables(found))
+        (show if out is None else describe)(*comparison_tables(found))
         if out is not None:
-            say(f"Written: {out}/comparison.json and {len(found.shapes)} pictures")
+            written(paths, f"Written: {out}/comparison.json and {len(found.shapes)} pictures")
 
 
 def _split(text: str) -> tuple[str, str | None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, say, show
+from na64reco.cli.common import describe, print_json, written
 
 __all__ = ["efficiency_command", "exposure_command"]
 
@@ -73,9 +73,8 @@ def efficiency_command(
     if as_json:
         print_json(content.to_json())
     else:
-        show(*efficiency_tables(content))
-        for path in (out / EFFICIENCY, *pictures):
-            say(f"Written: {path}")
+        describe(*efficiency_tables(content))
+        written([out / EFFICIENCY, *pictures])
 
 
 def exposure_command(  # noqa: PLR0917 - the options of the command
@@ -123,5 +122,5 @@ def exposure_command(  # noqa: PLR0917 - the options of the command
     if as_json:
         print_json(content.to_json())
     else:
-        show(*exposure_tables(content))
-        say(f"Written: {out / EXPOSURE}")
+        describe(*exposure_tables(content))
+        written([out / EXPOSURE])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, say
+from na64reco.cli.common import print_json, written
 
 __all__ = ["freeze_command"]
 
@@ -51,4 +51,5 @@ def freeze_command(
     if as_json:
         print_json(asdict(box))
     else:
-        say(f"{out}: region {box.region!r} of {box.selection}, {box.date}, sha256 {box.sha256}")
+        what = f"region {box.region!r} of {box.selection}, {box.date}, sha256 {box.sha256}"
+        written([out], f"{out}: {what}")

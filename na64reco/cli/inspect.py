@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, show
+from na64reco.cli.common import describe, print_json, show
+from na64reco.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from na64reco.events.inspect import FileReport
@@ -51,29 +52,31 @@ def inspect_command(
     else:
         _print(report)
     if not report.sound:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.WRONG)
 
 
 def _print(report: FileReport) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    show(f"{escape(report.path)}: {report.size} bytes")
+    describe(f"{escape(report.path)}: {report.size} bytes")
     if report.format:
         kind = "simulated" if report.simulated else "data"
         container = f"{report.tree} ({report.format}, {report.compression})"
-        show(f"{report.entries} events in {container}, {kind}")
+        describe(f"{report.entries} events in {container}, {kind}")
     if report.runs:
         runs = ", ".join(f"{run} ({events})" for run, events in list(report.runs.items())[:10])
         more = f", ... {len(report.runs)} runs" if len(report.runs) > 10 else ""
-        show(f"runs (events): {runs}{more}; {report.spills} spills")
-        show("triggers: " + ", ".join(f"{name} {n}" for name, n in report.triggers.items()))
+        describe(f"runs (events): {runs}{more}; {report.spills} spills")
+        describe("triggers: " + ", ".join(f"{name} {n}" for name, n in report.triggers.items()))
     if report.hits:
-        show("hits per event: " + ", ".join(f"{n} {v:.2f}" for n, v in report.hits.items()))
+        describe("hits per event: " + ", ".join(f"{n} {v:.2f}" for n, v in report.hits.items()))
     for name, found in report.waveforms.items():
-        show(f"{name}: {found.number} waveforms, {found.clipped} clipped, {found.empty} all zero")
+        describe(
+            f"{name}: {found.number} waveforms, {found.clipped} clipped, {found.empty} all zero"
+        )
     for key, value in report.metadata.items():
-        show(escape(f"{key}: {value}"))
+        describe(escape(f"{key}: {value}"))
     if report.branches:
         table = Table()
         for title in ("branch", "type", "unit", "meaning"):
@@ -87,12 +90,12 @@ def _print(report: FileReport) -> None:
                 branch.meaning,
                 f"{branch.compressed / 1e6:.2f}",
             )
-        show(table)
+        describe(table)
     if report.missing:
-        show(f"not in the file: {', '.join(report.missing)}")
+        describe(f"not in the file: {', '.join(report.missing)}")
     if report.unknown:
-        show(escape(f"not in the schema, left alone: {', '.join(report.unknown)}"))
+        describe(escape(f"not in the schema, left alone: {', '.join(report.unknown)}"))
     if report.sound:
-        show("Nothing wrong was found.")
+        describe("Nothing wrong was found.")
     for problem in report.problems:
         show(f"[bold]Problem:[/bold] {escape(problem)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from na64reco.cli.common import print_json, say, show
+from na64reco.cli.common import describe, print_json, show, written
 from na64reco.cli.yields import parse_masses
 
 if TYPE_CHECKING:
@@ -127,21 +127,24 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         published = read_overlay(ratio_to)
         found = setter.by_ratio(boson, at, (published.mass, published.coupling))
     points = [_point(setter, found, i, mass) for i, mass in enumerate(wanted)]
+    files: dict[Path, str] = {}
     if csv is not None:
         _write_csv(csv, points)
-        say(f"{csv}: {len(points)} masses")
+        files[csv] = f"{csv}: {len(points)} masses"
     if figure is not None:
         from na64reco.report.limits import draw_limits
 
         draw_limits(figure, boson, {_title(setter): found}, overlays=others)
-        say(f"{figure}: written")
+        files[figure] = f"{figure}: written"
     if workspace is not None:
         _write_workspace(workspace, setter, found)
-        say(f"{workspace}: likelihood at {wanted[0]:g} MeV")
+        files[workspace] = f"{workspace}: likelihood at {wanted[0]:g} MeV"
+    for path, said in files.items():
+        written([path], said, as_json=as_json)
     if as_json:
         print_json(_content(setter, boson, points, ratio_to))
         return
-    show(_table(setter, boson, points, ratio_to))
+    (describe if files else show)(_table(setter, boson, points, ratio_to))
 
 
 def _overlays(paths: list[Path], figure: Path | None) -> list[Overlay]:

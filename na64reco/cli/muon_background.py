@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from na64reco.cli.common import show
+from na64reco.cli.common import describe, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +31,8 @@ class Written:
         """Tables for people."""
         from na64reco.report.muon_background import muon_table
 
-        show(*(muon_table(period) for period in self.found))
-        show("Written:", *(f"  {path}" for path in self.paths))
+        describe(*(muon_table(period) for period in self.found))
+        written(self.paths)
 
 
 def muon_background(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from na64reco.cli.common import progress_bar, say
+from na64reco.cli.common import progress_bar, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
         events = 10_000
     what = "events" if events is not None else "particles"
     with progress_bar(what.capitalize(), what) as progress, _wrong_values():
-        written = write_simulation(
+        number = write_simulation(
             out,
             load_setup(setup),
             process,
@@ -159,4 +159,4 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
             overwrite=overwrite,
             progress=progress,
         )
-    say(f"{out}: {written} events")
+    written([out], f"{out}: {number} events")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from na64reco.cli.common import print_json, say, show
+from na64reco.cli.common import describe, print_json, show, written
 
 if TYPE_CHECKING:
     from na64reco.darksector.models import VectorModel
@@ -105,11 +105,11 @@ def yield_command(  # noqa: PLR0917 - the options of the command
     points = _points(chosen, found, wanted)
     if csv is not None:
         _write(csv, points)
-        say(f"{csv}: {len(points)} masses")
+        written([csv], f"{csv}: {len(points)} masses", as_json=as_json)
     if as_json:
         print_json(_content(chosen, boson, production, exposure, points))
         return
-    show(_table(chosen, boson, points))
+    (show if csv is None else describe)(_table(chosen, boson, points))
 
 
 def _points(search: Search, found: SignalEvents, masses: list[float]) -> list[dict[str, Any]]:

@@ -106,7 +106,8 @@ def test_errors_are_messages_with_exit_code_1(command, arguments, text, tmp_path
 def test_run_prints_tables_and_writes_everything(command, sample, tmp_path):
     out = tmp_path / "out"
     done = command(
-        "run", "electron-invisible-2022", f"mc={sample}/mc.root", f"{sample}/data.root", "-o", out
+        *("run", "electron-invisible-2022", f"mc={sample}/mc.root", f"{sample}/data.root"),
+        *("-o", out, "--picture"),
     )
     assert done.exit_code == 0, done.output
     assert "Cutflow of mc" in done.stdout
@@ -141,7 +142,7 @@ def test_run_in_json_and_with_more_processes(command, sample, tmp_path, parse):
     }.items():
         done = command(
             *("run", "electron-invisible-2022", f"mc={sample}/mc.root", "-o", tmp_path / name),
-            *("--json", "--no-picture", *options),
+            *("--json", *options),
         )
         assert done.exit_code == 0, done.output
         results.append(parse(done.stdout))
@@ -179,7 +180,7 @@ def test_skipped_files_are_reported(command, sample, tmp_path, parse):
     assert "broken.root is truncated" in fatal.stderr
     done = command(*arguments, "--skip-bad-files")
     assert done.exit_code == 0
-    assert "Skipped" in done.stderr
+    assert "Warning: skipped" in done.stderr
     assert "broken.root is truncated" in done.stderr
     assert "200 events read, an unknown number skipped, of an unknown number in 2 files (1" in (
         done.stdout
