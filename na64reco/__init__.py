@@ -12,6 +12,7 @@ from na64reco.version import __version__
 
 if TYPE_CHECKING:
     from na64reco.events import open_events
+    from na64reco.processors.selected_events import read_selected
     from na64reco.reconstruction import reconstruct
     from na64reco.selection import load_selection
     from na64reco.setup import list_setups, load_setup
@@ -22,6 +23,7 @@ __all__ = [
     "load_selection",
     "load_setup",
     "open_events",
+    "read_selected",
     "reconstruct",
 ]
 
@@ -29,6 +31,7 @@ _LAZY = {
     "list_setups": "na64reco.setup",
     "load_setup": "na64reco.setup",
     "open_events": "na64reco.events",
+    "read_selected": "na64reco.processors.selected_events",
     "reconstruct": "na64reco.reconstruction",
     "load_selection": "na64reco.selection",
 }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-import na64reco
 from na64reco.calibration import (
     DRIFT_FILE,
     LAST_RUN,
@@ -18,6 +17,7 @@ from na64reco.calibration import (
     write_sdc,
 )
 from na64reco.errors import ConditionsError
+from na64reco.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +135,7 @@ def write_summary(task: Task, name: str, summary: Mapping[str, Any]) -> Path:
     path = task.out / "calibration.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     known[name] = {
-        "na64reco": na64reco.__version__,
+        "na64reco": __version__,
         "setup": task.setup.name,
         "files": list(task.files),
         "start": str(task.source),

@@ -14,6 +14,7 @@ from na64reco.cli.display import display_command
 from na64reco.cli.doctor import doctor_command
 from na64reco.cli.efficiency import efficiency_command, exposure_command
 from na64reco.cli.exit_codes import exit_code_text
+from na64reco.cli.export import export_command
 from na64reco.cli.freeze import freeze_command
 from na64reco.cli.groups import QUIET, VERBOSE, Group, with_manners
 from na64reco.cli.inspect import inspect_command
@@ -74,6 +75,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare_command,
     "freeze": freeze_command,
     "limit": limit_command,
+    "export": export_command,
     "doctor": doctor_command,
     "setups": setups_command,
     "selections": selections_command,
