@@ -18,12 +18,14 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from rich.console import Console
 
 __all__ = [
     "Verbosity",
     "describe",
+    "open_this",
     "print_json",
     "progress_bar",
     "say",
@@ -145,6 +147,12 @@ def written(paths: Iterable[Any], said: str | None = None, *, as_json: bool = Fa
     else:
         # Not through the console, which would break a long path.
         typer.echo("\n".join(["Written:", *(f"  {path}" for path in paths)]))
+
+
+def open_this(page: Path) -> None:
+    """Where a page is that was written; the last line of the output."""
+    text = "" if verbosity() is Verbosity.QUIET else "Open in a browser: "
+    typer.echo(f"{text}{page.resolve()}")
 
 
 @cache

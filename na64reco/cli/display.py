@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from na64reco.cli.common import progress_bar, say, show
+from na64reco.cli.common import describe, open_this, progress_bar, written
 
 __all__ = ["display_command"]
 
@@ -98,9 +98,9 @@ def display_command(  # noqa: PLR0917 - the options of the command
     views = views_of(wish)
     if out is not None:
         save_event(views[0], out)
-        say(f"{out}: event {views[0].label}")
+        written([out], f"{out}: event {views[0].label}")
     if html is not None:
         with progress_bar("Events", "events") as progress:
             write_display_page(views, html, progress=progress)
-        show(f"{len(views)} events")
-        typer.echo(f"Open in a browser: {html.resolve()}")
+        describe(f"{len(views)} events")
+        open_this(html)

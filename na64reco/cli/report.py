@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, progress_bar, show
+from na64reco.cli.common import describe, open_this, print_json, progress_bar
 
 __all__ = ["report_command"]
 
@@ -51,6 +51,5 @@ def report_command(
         )
         return
     size = written.path.stat().st_size / 1e6
-    show(f"{len(written.figures)} figures, {size:.1f} MB")
-    # Not through the console, which would break a long path.
-    typer.echo(f"Open in a browser: {written.path.resolve()}")
+    describe(f"{len(written.figures)} figures, {size:.1f} MB")
+    open_this(written.path)
