@@ -1,4 +1,4 @@
-"""Execute notebooks and keep what they show: `make notebooks`, or `python notebooks/execute.py [NAME...]`.
+"""Execute notebooks and keep what they show: `make notebooks`, or this with their numbers.
 
 A notebook is its own source. What is kept holds nothing of the machine or the hour: no times, no
 versions, cells numbered from the top. Only a digest of the code that was executed is added, by
@@ -65,7 +65,7 @@ def execute(notebook: Any, folder: Path) -> Any:
             coalesce_streams=True,
             resources={"metadata": {"path": str(folder)}},
         )
-        return client.execute()
+        return client.execute(cleanup_kc=True)
 
 
 def tidy(notebook: Any, stem: str) -> Any:
