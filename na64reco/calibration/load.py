@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_conditions"]
 
+_LOG = logging.getLogger(__name__)
 _COUNTER_IDS = 16
 _Key = tuple[Value, ...]
 
@@ -100,6 +102,10 @@ def load_conditions(
             return _empty((0,))
         return _cells(*found[name], channels, (size,), detector=name.upper())
 
+    _LOG.info(
+        "Conditions of run %d from %s, valid for runs %d-%d, digest %.12s",
+        *(run, where, first, last, digest.hexdigest()),
+    )
     modules = 0 if setup.srd is None else setup.srd.modules
     tubes = 0 if setup.veto is None else 2 * setup.veto.bars
     profile = found["ecal"][1].metadata

@@ -68,7 +68,22 @@ def set_verbosity(level: Verbosity) -> None:
     _LOGGER.setLevel(logging.INFO if level is Verbosity.VERBOSE else logging.NOTSET)
     if level is Verbosity.VERBOSE:
         _State.handler = _log_handler()
+        _State.handler.addFilter(_Once())
         _LOGGER.addHandler(_State.handler)
+
+
+class _Once(logging.Filter):
+    """The same line once: each chunk of a file reads it, and its conditions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        new = text not in self._seen
+        self._seen.add(text)
+        return new
 
 
 def _log_handler() -> logging.Handler:
@@ -76,7 +91,11 @@ def _log_handler() -> logging.Handler:
         from rich.logging import RichHandler
 
         return RichHandler(
-            console=_screen(), show_path=False, show_level=False, log_time_format="%H:%M:%S"
+            console=_screen(),
+            show_path=False,
+            show_level=False,
+            omit_repeated_times=False,
+            log_time_format="%H:%M:%S",
         )
     # Nothing to be broken at a width that a file does not have.
     handler = logging.StreamHandler(sys.stderr)

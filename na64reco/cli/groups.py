@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import inspect
+import logging
 import os
 import re
 import sys
+import time
 import warnings
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QUIET", "VERBOSE", "Group", "fail", "with_manners"]
 
+_LOG = logging.getLogger(__name__)
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -121,7 +124,9 @@ def with_manners(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*args: Any, quiet: bool = False, verbose: bool = False, **options: Any) -> None:
         del quiet, verbose  # their callbacks have done it
+        started = time.perf_counter()
         command(*args, **options)
+        _LOG.info("Done in %.2f s", time.perf_counter() - started)
 
     kinds = get_type_hints(command, include_extras=True)
     kinds |= {"quiet": Annotated[bool, QUIET], "verbose": Annotated[bool, VERBOSE]}

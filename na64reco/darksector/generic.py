@@ -19,6 +19,7 @@ What is left out is 0.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -45,6 +46,8 @@ __all__ = [
     "read_model",
     "register_model",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ def read_model(path: Path) -> GenericVector:
     ModelError
         If the file cannot be read, or with the key that is wrong.
     """
+    _LOG.info("Model from %s", path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -7,6 +7,8 @@ for any number of workers, and a file that turns out bad in its last chunk leave
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import deque
 from dataclasses import replace
 from functools import partial
@@ -27,6 +29,7 @@ from na64reco.processors.processor import (
     SkimBlocks,
     mixed_message,
 )
+from na64reco.processors.results import add_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     Accept = Callable[[str, Result, Iterable[dict[str, NDArray[Any]]]], None]
 
 __all__ = ["add_results", "probe_files", "process_files"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def probe_files(
@@ -125,8 +130,13 @@ def process_files(
     book = _Book(files, facts, accept, spool, skip_bad_files=skip_bad_files)
     total = sum(f.entries for f in facts if isinstance(f, FileFacts))
     work = partial(process_chunk, processor, mapping)
+    started = time.perf_counter()
     for chunk, result in _results(book.chunks(chunk_size), work, pool, kept or Nothing()):
         book.enter(chunk, result)
+        if book.is_last(chunk):
+            now = time.perf_counter()
+            _LOG.info("%s: %d events in %.2f s", chunk.path, chunk.stop, now - started)
+            started = now
         if progress is not None:
             progress(book.entries_before(chunk.file) + chunk.stop, total)
     if progress is not None:
@@ -207,6 +217,11 @@ class _Book:
     def entries_before(self, file: int) -> int:
         """Events in the readable files before this one."""
         return self._before[file]
+
+    def is_last(self, chunk: Chunk) -> bool:
+        """Whether a file has no further chunks."""
+        found = self._facts[chunk.file]
+        return isinstance(found, FileFacts) and chunk.stop >= found.entries
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """All chunks in order, without those of files that are known to be bad by then."""
@@ -296,22 +311,3 @@ class _Book:
             else:
                 outcomes.append(ChunkOutcome(start, stop, "skipped" if reason else "ok"))
         return tuple(outcomes)
-
-
-def add_results(a: Result, b: Result) -> Result:
-    """Join two results of the same dataset; the histograms of the first are added to in place."""
-    for name, histogram in b["histograms"].items():
-        a["histograms"][name] += histogram
-    seen = dict(a["seen"])
-    for source, intervals in b["seen"].items():
-        seen[source] = seen[source] + intervals if source in seen else intervals
-    return Result(
-        kind=a["kind"] + b["kind"],
-        events=a["events"] + b["events"],
-        cutflow=a["cutflow"] + b["cutflow"],
-        counts=a["counts"] + b["counts"],
-        histograms=a["histograms"],
-        skim=a["skim"] + b["skim"],
-        seen=seen,
-        conditions=a["conditions"] | b["conditions"],
-    )

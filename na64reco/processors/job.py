@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from na64reco.processors.ledger import Ledger
 
 __all__ = ["RunReport", "needed_branches", "run"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ def run(
                     skip_bad_files=skip_bad_files,
                     progress=progress,
                 )
+        for number, digest in sorted(collector.conditions):
+            _LOG.info("Run %d was reconstructed with the conditions %.12s", number, digest)
         _refuse_nothing(ledger)
         ledger.check_results(collector.events)
         datasets = tuple(collector.report(name, ledger) for name in fileset.datasets)

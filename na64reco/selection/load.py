@@ -8,6 +8,7 @@ removes it, others come after the last.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["list_selections", "load_selection"]
 
+_LOG = logging.getLogger(__name__)
+
 
 def list_selections() -> tuple[str, ...]:
     """Names of the selections that ship with the package."""
@@ -55,6 +58,7 @@ def load_selection(name: str | Path) -> Selection:
         with file, line, key and how to mend it.
     """
     path = _find(name)
+    _LOG.info("Selection from %s", path)
     root = _read(path, seen=())
     content = plain(root)
     content.setdefault("name", path.stem)

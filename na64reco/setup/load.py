@@ -6,6 +6,7 @@ A file may say ``based_on: OTHER``; its mappings are then merged into the other'
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ from na64reco.yaml_text import read_yaml
 
 __all__ = ["list_setups", "load_setup"]
 
+_LOG = logging.getLogger(__name__)
 _DATA = Path(str(files("na64reco.setup"))) / "data"
 
 
@@ -42,6 +44,7 @@ def load_setup(name: str | Path) -> Setup:
         If there is no such setup, or its file is malformed; the message names file and key.
     """
     path = _find(name)
+    _LOG.info("Setup from %s", path)
     content = _read(path, seen=())
     content.setdefault("name", path.stem)
     try:
