@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import OutputExistsError
 from na64reco.report.page_cutflow import cutflow_picture
+from na64reco.report.page_figures import report_style
 from na64reco.report.page_histograms import GROUPS, histogram_pictures, plane_pictures
 from na64reco.report.page_html import GENERATOR, Html, Section, figure_html, note, page_html
 from na64reco.report.page_input import RunFolder, read_run_folder
@@ -116,8 +117,17 @@ def write_report(
     path = Path(out) / REPORT if to is None else Path(to)
     _check(path)
     second = None if other is None else read_run_folder(other)
-    compared = [] if second is None else compare_folders(folder, second)
     page = _Page(progress)
+    with report_style():
+        _fill(page, folder, second)
+    title = folder.selection.title or folder.selection.name
+    text = page_html(title, _subtitle(folder), page.sections)
+    _write(path, text)
+    return WrittenReport(path, tuple(page.figures))
+
+
+def _fill(page: _Page, folder: RunFolder, second: RunFolder | None) -> None:
+    compared = [] if second is None else compare_folders(folder, second)
     page.expect(len(folder.selection.histograms) + len(folder.datasets) + 2)
     page.add("overview", "What ran", overview_blocks(folder))
     page.add("cutflow", "Cutflow", cutflow_blocks(folder), [cutflow_picture(folder)])
@@ -138,10 +148,6 @@ def write_report(
         blocks = comparison_blocks(folder, second, compared)
         page.add("comparison", "Comparison of two folders", blocks, pictures)
     page.add("inputs", "Files, conditions, versions", input_blocks(folder))
-    title = folder.selection.title or folder.selection.name
-    text = page_html(title, _subtitle(folder), page.sections)
-    _write(path, text)
-    return WrittenReport(path, tuple(page.figures))
 
 
 def _subtitle(folder: RunFolder) -> str:

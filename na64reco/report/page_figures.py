@@ -1,4 +1,4 @@
-"""Figures of the report: one style, three formats, and their numbers as a table."""
+"""Figures of the report: one style, vectors for the page and as PDF, numbers as a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +14,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ __all__ = [
     "DASHES",
     "Picture",
     "garwood",
-    "new_figure",
     "picture",
     "picture_of_png",
     "plain",
@@ -52,9 +51,12 @@ _SETTINGS: Final = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "savefig.transparent": False,
-    # Drawing minor ticks takes as long as all the rest.
+    # Drawing minor ticks takes as long as all the rest, finding room for titles as well.
     "xtick.minor.visible": False,
     "ytick.minor.visible": False,
+    "axes.titley": 1.02,
+    # What an SVG calls its parts is random otherwise.
+    "svg.hashsalt": "na64reco",
 }
 
 
@@ -66,14 +68,15 @@ class Picture:
     """For files and anchors: letters, digits and underscores."""
     title: str
     caption: str
-    png: bytes
-    """What the page shows."""
+    image: bytes
+    """What the page shows: SVG, from which a browser makes a PNG, or PNG."""
     pdf: bytes
     csv: str
     wide: bool = False
     """Too wide to be shrunk to a phone: it scrolls there, and takes a row of its own elsewhere."""
 
 
+@cache
 def _style() -> Any:
     import mplhep
 
@@ -117,35 +120,6 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def new_figure(
-    rows: int,
-    columns: int,
-    *,
-    size: tuple[float, float],
-    left: float = 0.75,
-    bottom: float = 0.6,
-    top: float = 0.35,
-    right: float = 0.2,
-) -> tuple[Figure, Any]:
-    """Axes of ``size`` inches each with margins of fixed inches (finding them takes longest)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    width, height = columns * (size[0] + left + right), rows * (size[1] + bottom + top)
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    figure.subplots_adjust(
-        left=left / width,
-        right=1 - right / width,
-        bottom=bottom / height,
-        top=1 - top / height,
-        wspace=(left + right) / size[0],
-        hspace=(bottom + top) / size[1],
-    )
-    return figure, axes
-
-
 def picture(
     figure: Figure,
     name: str,
@@ -155,33 +129,42 @@ def picture(
     *,
     wide: bool = False,
 ) -> Picture:
-    """Save a figure as PNG and PDF, without a date, so that it is the same from run to run.
+    """Save a figure as SVG and PDF, without a date, so that it is the same from run to run.
+
+    It is called, as all that draws figures of the page, in `report_style`.
 
     Parameters
     ----------
     rows
         Of the CSV; the first is the header.
     """
-    with report_style():
-        png, pdf = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", dpi=150)
-        # The places found for the first format hold for the second.
-        figure.set_layout_engine("none")
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None}, dpi=150)
-    return Picture(name, title, caption, png.getvalue(), pdf.getvalue(), table_csv(rows), wide)
+    from na64reco.report.vector import save_vectors
+
+    svg, pdf = save_vectors(figure)
+    return Picture(name, title, caption, svg, pdf, table_csv(rows), wide)
 
 
 def picture_of_png(
-    png: bytes, name: str, title: str, caption: str, rows: Iterable[Sequence[Any]]
+    png: bytes,
+    name: str,
+    title: str,
+    caption: str,
+    rows: Iterable[Sequence[Any]],
+    *,
+    pdf: bytes | None = None,
 ) -> Picture:
-    """A picture that another command drew; the PDF holds the same pixels."""
-    from PIL import Image
+    """A picture that another command drew; without a PDF of it, one of the same pixels."""
+    if pdf is None:
+        from PIL import Image
 
-    pdf = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        # Pillow writes the time of saving unless it is given one.
-        image.convert("RGB").save(pdf, format="PDF", resolution=130, creationDate=0, modDate=0)
-    return Picture(name, title, caption, png, pdf.getvalue(), table_csv(rows), wide=True)
+        content = io.BytesIO()
+        with Image.open(io.BytesIO(png)) as image:
+            # Pillow writes the time of saving unless it is given one.
+            image.convert("RGB").save(
+                content, format="PDF", resolution=130, creationDate=0, modDate=0
+            )
+        pdf = content.getvalue()
+    return Picture(name, title, caption, png, pdf, table_csv(rows), wide=True)
 
 
 def table_csv(rows: Iterable[Sequence[Any]]) -> str:
@@ -210,13 +193,3 @@ def garwood(counts: Any, squares: Any) -> NDArray[np.float64]:
     low = np.where(effective > 0, gammaincinv(np.maximum(effective, 1e-9), 0.158655), 0.0)
     high = gammaincinv(effective + 1, 0.841345)
     return np.asarray([(effective - low) * weight, (high - effective) * weight])
-
-
-def set_log(ax: Axes, largest: float, smallest: float = 1.0) -> None:
-    """A logarithmic axis of counts where they span more than a factor of 50."""
-    if largest > 50 * smallest:
-        ax.set_yscale("log")
-        ax.set_ylim(0.5 * smallest, 5 * largest)
-    else:
-        # Room for the error of the largest.
-        ax.set_ylim(0, 1.15 * (largest + np.sqrt(largest) + smallest))

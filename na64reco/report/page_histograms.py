@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from na64reco.report.page_axes import draw_map, new_figure, set_log, top_legend
 from na64reco.report.page_cuts import cut_text, draw_cuts
-from na64reco.report.page_figures import (
-    COLOURS,
-    garwood,
-    new_figure,
-    picture,
-    plain,
-    report_style,
-    set_log,
-)
+from na64reco.report.page_figures import COLOURS, garwood, picture, plain
 from na64reco.report.plane import draw_plane, find_planes, plane_variables
 from na64reco.selection import histogram_name
 from na64reco.selection.variables import find_description
@@ -126,8 +120,7 @@ def histogram_pictures(folder: RunFolder) -> Iterator[tuple[str, Picture]]:
         if name in planes or len(variables) > 2:
             continue
         draw = _draw_1d if len(variables) == 1 else _draw_2d
-        with report_style():
-            found = draw(folder, name, histogram)
+        found = draw(folder, name, histogram)
         if found is not None:
             yield group_of(variables), found
 
@@ -153,7 +146,8 @@ def axis_label(axis: Axis) -> str:
     text = axis.label or (meaning if 0 < len(meaning) <= 50 else axis.variable)
     if known.dtype.kind == "f" and known.unit:
         text += f" [{known.unit}]"
-    return plain(text)
+    # E_ECAL with a subscript.
+    return re.sub(r"\b([A-Za-z])_([A-Z]{2,})\b", r"$\1_\\mathrm{\2}$", plain(text))
 
 
 def _caption(folder: RunFolder, histogram: Histogram) -> str:
@@ -180,8 +174,12 @@ def _draw_1d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | No
     # Two panels stand over each other, so that a phone can show them in full.
     columns = 1 if len(stages) <= _COLUMNS else _COLUMNS
     lines = -(-len(stages) // columns)
-    figure, axes = new_figure(lines, columns, size=_PANEL, bottom=0.55, top=0.4)
     shown = [d for d in folder.datasets if d.simulated is not None]
+    rows_of_names = -(-len(shown) // (2 * columns))
+    figure, axes = new_figure(
+        lines, columns, size=_PANEL, bottom=0.55, top=0.4, above=0.04 + 0.19 * rows_of_names
+    )
+    handles: dict[str, Any] = {}
     for ax in axes.flat[len(stages) :]:
         ax.set_visible(False)
     for ax, stage in zip(axes.flat, stages, strict=False):
@@ -202,12 +200,9 @@ def _draw_1d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | No
         draw_cuts(ax, folder.selection, (axis.variable,), stage)
         if not largest:
             ax.text(0.5, 0.5, "no entries", transform=ax.transAxes, ha="center", va="center")
-        elif len(found) == 1 and len(shown) == 1:
-            ax.set_title(plain(found[0][1].name), loc="right")
-        else:
-            box = ax.legend(loc="best", frameon=True, framealpha=0.85, handlelength=1.8)
-            box.get_frame().set_edgecolor("none")
-            box.set_zorder(6)
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    top_legend(figure, axes[0, 0], columns=2 * columns, handles=list(handles.values()))
     rows = _rows_1d(folder, name, histogram, stages)
     caption = _caption(folder, histogram)
     title = _title(histogram, name)
@@ -263,8 +258,6 @@ def _per_bin(edges: Any, axis: Axis) -> str:
 
 
 def _draw_2d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | None:
-    from matplotlib.colors import LogNorm
-
     stages = _present(folder, name, histogram)
     panels = [
         (dataset, stage)
@@ -282,20 +275,13 @@ def _draw_2d(folder: RunFolder, name: str, histogram: Histogram) -> Picture | No
     panels = filled or panels[:1]
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    figure, axes = new_figure(lines, columns, size=_PANEL, bottom=0.55, top=0.4, right=0.3)
+    figure, axes = new_figure(lines, columns, size=_PANEL, bottom=0.55, top=0.4, right=0.95)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     for ax, (dataset, stage) in zip(axes.flat, panels, strict=False):
         found = dataset.histograms[histogram_name(name, stage, histogram.region)]
-        counts = np.asarray(found.values(), np.float64)
         x, y = (np.asarray(a.edges) for a in found.axes)
-        mesh = ax.pcolormesh(
-            x, y, np.ma.masked_less_equal(counts, 0).T, cmap="viridis_r", rasterized=True,
-            norm=LogNorm(vmin=0.5, vmax=max(10.0, float(counts.max(initial=0.0)))),
-        )  # fmt: skip
-        figure.colorbar(mesh, ax=ax, pad=0.02, label="events / bin")
-        ax.set_xlim(x[0], x[-1])
-        ax.set_ylim(y[0], y[-1])
+        draw_map(ax, x, y, np.asarray(found.values(), np.float64), label="events / bin")
         ax.set_xlabel(axis_label(histogram.axes[0]))
         ax.set_ylabel(axis_label(histogram.axes[1]))
         ax.set_title(plain(f"{dataset.name}, {stage_text(stage)}"), loc="left")
@@ -344,7 +330,6 @@ def _rows_2d(
 def _file_name(kind: str, name: str) -> str:
     """Letters, digits and underscores, whatever the name is made of; different for others."""
     import hashlib
-    import re
 
     safe = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_")
     if safe != name:

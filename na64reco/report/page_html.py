@@ -97,19 +97,20 @@ def _uri(content: bytes, kind: str) -> str:
 def figure_html(picture: Picture) -> Html:
     """A figure with its caption and links to its files, all inside the page."""
     name = escape(picture.name)
-    png = _uri(picture.png, "image/png")
+    drawn = picture.image.startswith(b"\x89PNG")
+    image = _uri(picture.image, "image/png" if drawn else "image/svg+xml")
     links = [
         (f"{name}.pdf", "PDF", _uri(picture.pdf, "application/pdf")),
-        (f"{name}.png", "PNG", png),
         (f"{name}.csv", "CSV", _uri(picture.csv.encode(), "text/csv")),
     ]
     downloads = " ".join(
-        f'<a download="{file}" href="{uri}">{label}</a>' for file, label, uri in links
+        f'<a download="{file}" href="{uri}" aria-label="{label} of {name}">{label}</a>'
+        for file, label, uri in links
     )
     wide = ' class="wide"' if picture.wide else ""
     return Html(
         f'<figure id="{name}"{wide}><h3>{escape(picture.title)}</h3>'
-        f'<div class="scroll"><img alt="{escape(picture.title)}" src="{png}"></div>'
+        f'<div class="scroll"><img alt="{escape(picture.title)}" src="{image}"></div>'
         f'<figcaption>{escape(picture.caption)} <span class="files">{downloads}</span>'
         "</figcaption></figure>"
     )

@@ -10,13 +10,12 @@ from na64reco.errors import InferenceError
 from na64reco.inference.comparison import compare
 from na64reco.report.comparison import draw_comparison
 from na64reco.report.efficiency import draw_efficiency
+from na64reco.report.page_axes import new_figure
 from na64reco.report.page_figures import (
     COLOURS,
-    new_figure,
     picture,
     picture_of_png,
     plain,
-    report_style,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ def efficiency_picture(folder: RunFolder) -> Picture | None:
     """Efficiency by cut and run, and of signal against missing energy."""
     if folder.efficiency is None:
         return None
-    with report_style():
-        figure = draw_efficiency(folder.efficiency)
+    figure = draw_efficiency(folder.efficiency)
     if figure is None:
         return None
     rows: list[Sequence[Any]] = [("dataset", "what", "name", "value", "low", "high", "systematic")]
@@ -147,28 +145,27 @@ def limit_pictures(folder: RunFolder) -> Iterator[Picture]:
         mass = np.array([p["mass_MeV"] for p in points], np.float64)
         bands = np.array([p["bands"] for p in points], np.float64).T
         observed = np.array([p["coupling"] for p in points], np.float64)
-        with report_style():
-            figure, axes = new_figure(1, 1, size=(6.2, 4.4), left=0.95, top=0.45)
-            ax = axes[0, 0]
-            style: Any = {"lw": 0, "color": COLOURS[0]}
-            ax.fill_between(
-                mass, bands[0], bands[4], alpha=0.15, label="expected, 2 $\\sigma$", **style
-            )
-            ax.fill_between(
-                mass, bands[1], bands[3], alpha=0.35, label="expected, 1 $\\sigma$", **style
-            )
-            ax.plot(mass, bands[2], color=COLOURS[0], ls="--", lw=1.4, label="expected, median")
-            if not content.get("projection", False):
-                ax.plot(mass, observed, color="black", lw=1.8, label="observed")
-            marker: Any = {"marker": "o"} if len(points) == 1 else {}
-            if marker:
-                ax.plot(mass, bands[2], color=COLOURS[0], **marker)
-            ax.set_xscale("log")
-            ax.set_yscale("log")
-            ax.set_xlabel("mass [MeV]")
-            ax.set_ylabel(plain(f"{content['strength']}, upper limit ({content['cl']:.0%} CL)"))
-            ax.set_title(plain(f"{content['model']}, {content['search']}"), loc="left")
-            ax.legend(loc="best", frameon=False)
+        figure, axes = new_figure(1, 1, size=(6.2, 4.4), left=0.95, top=0.45)
+        ax = axes[0, 0]
+        style: Any = {"lw": 0, "color": COLOURS[0]}
+        ax.fill_between(
+            mass, bands[0], bands[4], alpha=0.15, label="expected, 2 $\\sigma$", **style
+        )
+        ax.fill_between(
+            mass, bands[1], bands[3], alpha=0.35, label="expected, 1 $\\sigma$", **style
+        )
+        ax.plot(mass, bands[2], color=COLOURS[0], ls="--", lw=1.4, label="expected, median")
+        if not content.get("projection", False):
+            ax.plot(mass, observed, color="black", lw=1.8, label="observed")
+        marker: Any = {"marker": "o"} if len(points) == 1 else {}
+        if marker:
+            ax.plot(mass, bands[2], color=COLOURS[0], **marker)
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xlabel("mass [MeV]")
+        ax.set_ylabel(plain(f"{content['strength']}, upper limit ({content['cl']:.0%} CL)"))
+        ax.set_title(plain(f"{content['model']}, {content['search']}"), loc="left")
+        ax.legend(loc="best", frameon=False)
         rows: list[Sequence[Any]] = [
             ("mass_MeV", "observed", "minus_2_sigma", "minus_1_sigma", "median", "plus_1_sigma",
              "plus_2_sigma")
@@ -205,8 +202,7 @@ def compare_folders(first: RunFolder, second: RunFolder) -> list[Comparison]:
 
 def comparison_pictures(found: Comparison, number: int) -> Iterator[Picture]:
     """Each variable, and its ratio."""
-    with report_style():
-        figures = draw_comparison(found)
+    figures = draw_comparison(found)
     for shape, figure in zip(found.shapes, figures.values(), strict=True):
         caption = (
             f"{found.first.out} against {found.second.out}, dataset {found.first.dataset}, "

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from na64reco.report.page_axes import new_figure
 from na64reco.report.page_figures import (
     COLOURS,
     DASHES,
     garwood,
-    new_figure,
     picture,
     plain,
-    report_style,
 )
 from na64reco.selection import clopper_pearson
 
@@ -53,40 +52,39 @@ def stability_picture(folder: RunFolder) -> Picture | None:
     out_of_time = any("out_of_time" in d.counts.columns for d in datasets)
     panels = 3 if out_of_time else 2
     spills = sum(len(d.counts) for d in datasets)
-    with report_style():
-        size = (max(6.0, min(11.0, 0.12 * spills)), 1.5)
-        figure, grid = new_figure(panels, 1, size=size, bottom=0.12, top=0.12, left=1.0)
-        axes = grid[:, 0]
-        _widen(figure, below=0.8, above=0.3)
-        start, ticks, labels, notes = 0, [], [], []
-        for i, dataset in enumerate(datasets):
-            counts = dataset.counts
-            x = start + np.arange(len(counts))
-            start += len(counts) + (1 if len(counts) > 1 else 0)
-            ticks += x.tolist()
-            labels += [f"{r}:{s}" for r, s in zip(counts.run, counts.spill, strict=True)]
-            colour = COLOURS[i % len(COLOURS)]
-            style: Any = {"colour": colour, "dash": DASHES[i % len(DASHES)]}
-            for ax, (what, part) in zip(axes, _parts(dataset), strict=False):
-                _points(ax, x, part, counts["entered"], label=plain(dataset.name), **style)
-                chi2, ndf = constancy(part, counts["entered"])
-                if ndf:
-                    notes.append(f"{dataset.name}, {what}: chi2 {chi2:.1f}/{ndf}")
-            events = counts["events"]
-            errors = garwood(events, events)
-            axes[-1].errorbar(x, events, errors, fmt="o", ms=3, lw=0.8, color=colour)
-        names = ["share passing\nall cuts", "share with\nout-of-time energy", "events"]
-        for ax, name in zip(axes, names if out_of_time else names[::2], strict=True):
-            ax.set_ylabel(name)
-            ax.set_ylim(bottom=0)
-            ax.set_xlim(-0.7, max(ticks) + 0.7)
-            ax.set_xticks([])
-        every = -(-len(ticks) // _LABELS)
-        axes[-1].set_xticks(ticks[::every], labels[::every], rotation=60, ha="right", fontsize=8)
-        axes[-1].set_xlabel("run:spill")
-        axes[0].legend(
-            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(datasets), 4), frameon=False
-        )
+    size = (max(6.0, min(11.0, 0.12 * spills)), 1.5)
+    figure, grid = new_figure(panels, 1, size=size, bottom=0.12, top=0.12, left=1.0)
+    axes = grid[:, 0]
+    _widen(figure, below=0.8, above=0.3)
+    start, ticks, labels, notes = 0, [], [], []
+    for i, dataset in enumerate(datasets):
+        counts = dataset.counts
+        x = start + np.arange(len(counts))
+        start += len(counts) + (1 if len(counts) > 1 else 0)
+        ticks += x.tolist()
+        labels += [f"{r}:{s}" for r, s in zip(counts.run, counts.spill, strict=True)]
+        colour = COLOURS[i % len(COLOURS)]
+        style: Any = {"colour": colour, "dash": DASHES[i % len(DASHES)]}
+        for ax, (what, part) in zip(axes, _parts(dataset), strict=False):
+            _points(ax, x, part, counts["entered"], label=plain(dataset.name), **style)
+            chi2, ndf = constancy(part, counts["entered"])
+            if ndf:
+                notes.append(f"{dataset.name}, {what}: chi2 {chi2:.1f}/{ndf}")
+        events = counts["events"]
+        errors = garwood(events, events)
+        axes[-1].errorbar(x, events, errors, fmt="o", ms=3, lw=0.8, color=colour)
+    names = ["share passing\nall cuts", "share with\nout-of-time energy", "events"]
+    for ax, name in zip(axes, names if out_of_time else names[::2], strict=True):
+        ax.set_ylabel(name)
+        ax.set_ylim(bottom=0)
+        ax.set_xlim(-0.7, max(ticks) + 0.7)
+        ax.set_xticks([])
+    every = -(-len(ticks) // _LABELS)
+    axes[-1].set_xticks(ticks[::every], labels[::every], rotation=60, ha="right", fontsize=8)
+    axes[-1].set_xlabel("run:spill")
+    axes[0].legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(datasets), 4), frameon=False
+    )
     caption = "By run and spill; bars are 68 % intervals, lines the mean of a dataset. "
     if out_of_time:
         caption += "Out of time: more than 10 GeV in the ECAL at another time. "

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from na64reco.report.page_figures import plain
+from na64reco.report.page_axes import draw_map, new_figure, top_legend
+from na64reco.report.page_figures import COLOURS, plain, report_style
 from na64reco.report.regions import outlines
 from na64reco.selection import histogram_name
 from na64reco.selection.variables import describe
@@ -39,27 +40,12 @@ _LABELS = {
     "track_out.momentum": r"$p_\mathrm{out}$",
 }
 
-# Okabe and Ito's palette, told apart by every kind of colour vision; dashes differ as well.
-_LINES = (
-    ("#D55E00", "-"),
-    ("#009E73", "--"),
-    ("#CC79A7", "-."),
-    ("#E69F00", ":"),
-    ("#56B4E9", (0, (5, 1, 1, 1, 1, 1))),
+# Dashes differ as well as colours.
+_LINES = tuple(
+    zip((*COLOURS[1:5], COLOURS[5]), ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=True)
 )
-_SETTINGS = {
-    "font.size": 11,
-    "axes.labelsize": 12,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
-    "legend.fontsize": 9,
-    "xtick.major.size": 6,
-    "xtick.minor.size": 3,
-    "ytick.major.size": 6,
-    "ytick.minor.size": 3,
-    "axes.linewidth": 1,
-    "savefig.transparent": False,
-}
+_PANEL = (3.3, 2.9)
+_GREY = "#777777"
 
 
 @dataclass(frozen=True)
@@ -104,49 +90,30 @@ def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figur
     planes = find_planes(selection)
     if not planes or not datasets:
         return None
-    import matplotlib as mpl
-    import mplhep
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # mplhep's fonts are not installed everywhere; matplotlib's own are.
-    style = {k: v for k, v in mplhep.style.ROOT.items() if not k.startswith(("font", "mathtext"))}
-    settings: Any = {**style, **_SETTINGS}
-    with mpl.rc_context(settings):
-        rows, columns = len(datasets), len(planes)
-        figure = Figure(figsize=(5.2 * columns, 4.6 * rows), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False)
+    with report_style():
+        figure, axes = new_figure(
+            len(datasets), len(planes), size=_PANEL, right=0.95, top=0.4, above=0.3
+        )
         for dataset, row in zip(datasets, axes, strict=True):
             for plane, ax in zip(planes, row, strict=True):
                 _draw(ax, selection, dataset, plane)
-        title = f"{selection.name}   ({selection.title})" if selection.title else ""
-        figure.suptitle(plain(title))
+        shown: dict[str, Any] = {}
+        for ax in axes.flat:
+            for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+                shown.setdefault(name, handle)
+        top_legend(figure, axes[0, 0], columns=6, handles=list(shown.values()))
     return figure
 
 
 def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) -> None:
-    from matplotlib.colors import LogNorm
-
     histogram = dataset.histograms[plane.histogram]
     counts = np.asarray(histogram.values())
     x_edges, y_edges = (np.asarray(axis.edges) for axis in histogram.axes)
-    # One entry must be visible on white, so the darkest end of the map is the rarest.
-    mesh = ax.pcolormesh(
-        x_edges,
-        y_edges,
-        np.ma.masked_equal(counts, 0).T,
-        cmap="viridis_r",
-        norm=LogNorm(vmin=0.5, vmax=max(10.0, float(counts.max()))),
-        rasterized=True,
-    )
-    assert ax.figure is not None
-    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     width = x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]
     variables = plane_variables(selection)
     units = [describe(variable).unit for variable in variables]
     unit = f"{width[0]:g} {units[0]} \N{MULTIPLICATION SIGN} {width[1]:g} {units[1]}"
-    bar.set_label(f"events / ({unit})", fontsize=10)
+    draw_map(ax, x_edges, y_edges, counts, label=f"events / ({unit})")
     # Most electrons leave nothing in the HCAL: room below zero keeps that row off the axis.
     x_margin, y_margin = 0.02 * (x_edges[-1] - x_edges[0]), 0.04 * (y_edges[-1] - y_edges[0])
     frame = ((x_edges[0] - x_margin, x_edges[-1]), (y_edges[0] - y_margin, y_edges[-1]))
@@ -163,9 +130,11 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     if plane.stage == "none":
         stage = "before all cuts"
     kind = "simulation" if dataset.simulated else "data"
-    ax.set_title(plain(f"{dataset.name} ({kind}), {stage}"), fontsize=10, loc="left")
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="upper right", frameon=True, framealpha=0.9, handlelength=2.6)
+    ax.set_title(plain(f"{dataset.name} ({kind}), {stage}"), loc="left")
+    if not counts.any():
+        ax.text(
+            0.5, 0.6, "no entries", transform=ax.transAxes, ha="center", va="center", color=_GREY
+        )  # fmt: skip
 
 
 def _draw_regions(ax: Axes, selection: Selection, dataset: DatasetReport, frame: Any) -> None:
@@ -234,7 +203,6 @@ def save_plane(
     paths = tuple(folder / f"{name}.{kind}" for kind in ("png", "pdf"))
     for path in paths:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=130, metadata=metadata)
-        # The places found for the first picture hold for the second; finding them takes longest.
-        figure.set_layout_engine("none")
+        with report_style():
+            figure.savefig(path, dpi=130, metadata=metadata)
     return paths
