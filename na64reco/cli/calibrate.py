@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, print_json, progress_bar, warn, written
 from na64reco.errors import did_you_mean
 
@@ -159,11 +160,17 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
 DEFAULT: Final = "alignment"
 
 
+def _complete(incomplete: str) -> list[str]:
+    return completion.last_of_list(incomplete, CALIBRATIONS)
+
+
 def calibrate_command(  # noqa: PLR0917 - the options of the command
     setup: Annotated[
         str,
         typer.Argument(
-            metavar="SETUP", help="Name of a setup (see `na64reco setups`) or a YAML file."
+            metavar="SETUP",
+            help="Name of a setup (see `na64reco setups`) or a YAML file.",
+            autocompletion=completion.setups,
         ),
     ],
     files: Annotated[
@@ -173,7 +180,11 @@ def calibrate_command(  # noqa: PLR0917 - the options of the command
         Path, typer.Option("-o", "--out", help="Folder of conditions to write, such as calib/new.")
     ],
     only: Annotated[
-        str, typer.Option(help=f"NAME,NAME,... of: {', '.join(CALIBRATIONS)}; default: {DEFAULT}.")
+        str,
+        typer.Option(
+            help=f"NAME,NAME,... of: {', '.join(CALIBRATIONS)}; default: {DEFAULT}.",
+            autocompletion=_complete,
+        ),
     ] = "",
     calib: Annotated[
         Path | None,

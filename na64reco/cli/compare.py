@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, print_json, show, written
 
 __all__ = ["compare_command"]
@@ -18,7 +19,11 @@ def compare_command(  # noqa: PLR0917 - the options of the command
     first: Annotated[str, _SIDE],
     second: Annotated[str, _SIDE],
     variables: Annotated[
-        str, typer.Option(help="NAME,NAME,...; default: all that the selections use.")
+        str,
+        typer.Option(
+            help="NAME,NAME,...; default: all that the selections use.",
+            autocompletion=completion.columns,
+        ),
     ] = "",
     exposures: Annotated[
         tuple[float, float] | None,

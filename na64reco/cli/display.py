@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, open_this, progress_bar, written
 
 __all__ = ["display_command"]
@@ -35,11 +36,17 @@ def display_command(  # noqa: PLR0917 - the options of the command
     ] = None,
     setup: Annotated[
         str | None,
-        typer.Option(help="Name or YAML file; default: what the folder or the file says."),
+        typer.Option(
+            help="Name or YAML file; default: what the folder or the file says.",
+            autocompletion=completion.setups,
+        ),
     ] = None,
     selection: Annotated[
         str | None,
-        typer.Option(help="Whose blinded region is hidden too, beside those of shipped selections"),
+        typer.Option(
+            help="Whose blinded region is hidden too, beside those of shipped selections",
+            autocompletion=completion.selections,
+        ),
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Events of the page at most.")] = 10,
     mapping: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import print_json, written
 
 __all__ = ["freeze_command"]
@@ -15,7 +16,12 @@ __all__ = ["freeze_command"]
 
 def freeze_command(
     selection: Annotated[
-        str, typer.Argument(metavar="SELECTION", help="Name of a selection or a YAML file.")
+        str,
+        typer.Argument(
+            metavar="SELECTION",
+            help="Name of a selection or a YAML file.",
+            autocompletion=completion.selections,
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="YAML file to write.")],
     choice: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, print_json, show
 from na64reco.cli.exit_codes import ExitCode
 
@@ -21,7 +22,10 @@ def inspect_command(
     file: Annotated[str, typer.Argument(help="Hit file.")],
     setup: Annotated[
         str | None,
-        typer.Option(help="Setup to check cells, strips and wires against: a name or a YAML file."),
+        typer.Option(
+            help="Setup to check cells, strips and wires against: a name or a YAML file.",
+            autocompletion=completion.setups,
+        ),
     ] = None,
     mapping: Annotated[
         Path | None, typer.Option(help="YAML that says how foreign branches are named.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, print_json, show, written
 from na64reco.cli.yields import parse_masses
 
@@ -29,9 +30,12 @@ def limit_command(  # noqa: PLR0917 - the options of the command
             metavar="SEARCH...",
             help="Names (see `na64reco searches`), YAML files or counting.json; several are taken "
             "together.",
+            autocompletion=completion.searches,
         ),
     ],
-    model: Annotated[str, typer.Option(help="Name of a model, or a YAML file.")],
+    model: Annotated[
+        str, typer.Option(help="Name of a model, or a YAML file.", autocompletion=completion.models)
+    ],
     masses: Annotated[
         str, typer.Option(help="MeV: 1,10,100 or LOW:HIGH:NUMBER (logarithmic).")
     ] = "1:1000:31",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, print_json, progress_bar, say, warn, written
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def run_command(  # noqa: PLR0917 - the options of the command
         typer.Argument(
             metavar="SELECTION",
             help="Name of a selection (see `na64reco selections`) or a YAML file.",
+            autocompletion=completion.selections,
         ),
     ],
     files: Annotated[
@@ -92,7 +94,10 @@ def run_command(  # noqa: PLR0917 - the options of the command
     ] = None,
     columns: Annotated[
         str,
-        typer.Option(help="Further columns for selected.root: NAME,NAME,... or `all`."),
+        typer.Option(
+            help="Further columns for selected.root: NAME,NAME,... or `all`.",
+            autocompletion=completion.columns,
+        ),
     ] = "",
     format: Annotated[  # noqa: A002 - the name of the option
         Literal["ttree", "rntuple"], typer.Option(help="Container of selected.root.")

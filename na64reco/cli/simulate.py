@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import progress_bar, written
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
     setup: Annotated[
         str,
         typer.Argument(
-            metavar="SETUP", help="Name of a setup (see `na64reco setups`) or a YAML file."
+            metavar="SETUP",
+            help="Name of a setup (see `na64reco setups`) or a YAML file.",
+            autocompletion=completion.setups,
         ),
     ],
     process: Annotated[
@@ -109,7 +112,10 @@ def simulate_command(  # noqa: PLR0917 - the options of the command
     truth: Annotated[
         bool, typer.Option(help="Write the truth (MC_ branches); without it the file is as data.")
     ] = True,
-    model: Annotated[str | None, typer.Option(help="Model of the signal, or a YAML file.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model of the signal, or a YAML file.", autocompletion=completion.models),
+    ] = None,
     mass: Annotated[float | None, typer.Option(min=0.0, help="Mass of the mediator, MeV.")] = None,
     coupling: Annotated[
         float | None, typer.Option(min=0.0, help="Its coupling, where the width matters.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import describe, print_json, show, written
 
 if TYPE_CHECKING:
@@ -49,9 +50,12 @@ def yield_command(  # noqa: PLR0917 - the options of the command
         typer.Argument(
             metavar="SEARCH",
             help="Name of a search (see `na64reco searches`), a YAML file or a counting.json.",
+            autocompletion=completion.searches,
         ),
     ],
-    model: Annotated[str, typer.Option(help="Name of a model, or a YAML file.")],
+    model: Annotated[
+        str, typer.Option(help="Name of a model, or a YAML file.", autocompletion=completion.models)
+    ],
     masses: Annotated[
         str, typer.Option(help="MeV: 1,10,100 or LOW:HIGH:NUMBER (logarithmic).")
     ] = "1:1000:31",
