@@ -32,7 +32,7 @@ __all__ = ["RunReport", "needed_branches", "run"]
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunReport:
     """What `run` did."""
 
@@ -48,6 +48,13 @@ class RunReport:
     def paths(self) -> tuple[Path, ...]:
         """The files written."""
         return tuple(sorted(self.out.iterdir()))
+
+    def __repr__(self) -> str:
+        """One line: all histograms would fill pages of a notebook."""
+        datasets = ", ".join(
+            f"{d.name}: {d.cutflow.selected} of {d.events} events" for d in self.datasets
+        )
+        return f"<RunReport {str(self.out)!r}, {self.selection.name}; {datasets}>"
 
 
 def run(
