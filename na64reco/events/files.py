@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -49,6 +49,8 @@ class HitFile:
     tree: Any
     """uproot's TTree or RNTuple."""
     format: Literal["ttree", "rntuple"]
+    baskets: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What is known by now of a branch's baskets, see `na64reco.events.baskets`."""
 
     @property
     def entries(self) -> int:

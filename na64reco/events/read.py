@@ -13,7 +13,9 @@ from coffea.nanoevents import NanoEventsFactory
 from coffea.nanoevents.factory import _key_formatter
 
 from na64reco.errors import DataError, FileFormatError, did_you_mean
+from na64reco.events.baskets import NotPlain
 from na64reco.events.columns import Hits, cast
+from na64reco.events.direct import DirectEvents
 from na64reco.events.files import HitFile, open_file, reading
 from na64reco.events.nano import HitSchema
 from na64reco.events.schema import COLLECTIONS, SCALARS, TREE, Column, branch_name
@@ -30,6 +32,7 @@ __all__ = [
     "has_collection",
     "has_field",
     "has_scalar",
+    "open_entries",
     "open_events",
     "read_hits",
     "read_scalar",
@@ -89,6 +92,24 @@ def open_events(
         msg = f"The events {entry_start} to {entry_stop} lie outside the {first} of these files."
         raise FileFormatError(msg)
     return factories[0].events() if len(factories) == 1 else _chain(factories)
+
+
+def open_entries(file: HitFile, start: int, stop: int, *, mapping: Mapping | None = None) -> Any:
+    """Entries of an open file for `read_scalar` and `read_hits`, as fast as they can be read.
+
+    Parameters and errors are those of `open_events`, which gives the same values; what comes back
+    is no awkward array where it need not be one.
+    """
+
+    def nano() -> Any:
+        return open_events(file, mapping=mapping, entry_start=start, entry_stop=stop)
+
+    if mapping is not None or file.format != "ttree" or "://" in file.path:
+        return nano()
+    if not 0 <= start < stop <= file.entries:
+        return nano()
+    with reading(file.path, "the list of branches"):
+        return DirectEvents(file, start, stop, nano)
 
 
 def _factory(
@@ -172,6 +193,8 @@ def _difference(one: Any, other: Any) -> str:
 
 def source_of(events: Any) -> str:
     """File that events were read from, for messages."""
+    if isinstance(events, DirectEvents):
+        return events.path
     metadata = events.layout.purelist_parameter("metadata") or {}
     return str(metadata.get("filename") or metadata.get("dataset") or "(events in memory)")
 
@@ -203,6 +226,13 @@ def read_scalar(events: Any, name: str) -> NDArray[Any]:
     column = _column(SCALARS, name, "scalar")
     if name not in events.fields:
         raise _missing(source, name, events.fields)
+    if isinstance(events, DirectEvents):
+        try:
+            found = events.scalar(name)
+        except NotPlain:
+            events = events.nano
+        else:
+            return _checked(found, column, branch=name, source=source)
     with reading(source, f"branch {name!r}"):
         layout = ak.to_layout(events[name])
         if layout.purelist_depth != 1 or layout.is_record:
@@ -238,6 +268,13 @@ def read_hits(events: Any, collection: str, fields: Iterable[str]) -> Hits:
         if field not in hits.fields:
             known = [branch_name(collection, f) for f in hits.fields] or events.fields
             raise _missing(source, branch_name(collection, field), known)
+    if isinstance(events, DirectEvents):
+        try:
+            direct = events.hits(collection, wanted)
+        except NotPlain:
+            hits = events.nano[collection]
+        else:
+            return Hits(direct.offsets, _all_checked(direct.columns, collection, wanted, source))
     offsets: NDArray[np.int64] | None = None
     columns = {}
     with reading(source, f"collection {collection!r}"):
@@ -282,6 +319,20 @@ def _checked(values: NDArray[Any], column: Column, *, branch: str, source: str) 
         shape = "".join(f"[{n}]" for n in values.shape[1:])
         raise _wrong_type(source, branch, column, f"{values.dtype.name}{shape}")
     return cast(values, column.dtype, branch=branch, source=source)
+
+
+def _all_checked(
+    columns: AbstractMapping[str, NDArray[Any]],
+    collection: str,
+    wanted: AbstractMapping[str, Column],
+    source: str,
+) -> dict[str, NDArray[Any]]:
+    return {
+        field: _checked(
+            columns[field], column, branch=branch_name(collection, field), source=source
+        )
+        for field, column in wanted.items()
+    }
 
 
 def _missing(source: str, branch: str, known: Iterable[str]) -> FileFormatError:
