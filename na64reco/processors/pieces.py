@@ -105,9 +105,21 @@ def _pages(tree: Any, start: int, stop: int) -> tuple[ColumnSizes, ...]:
     for i, column in enumerate(tree.column_records):
         elements = [sum(abs(p.num_elements) for p in link[i].pages) for link in links]
         sizes = np.array(elements, dtype=np.int64) * int(column.nbits) // 8
-        name = str(fields[column.field_id].field_name)
+        name = _field_name(fields, column.field_id)
         found.append(ColumnSizes(name, edges[first : last + 1], sizes))
     return tuple(found)
+
+
+def _field_name(fields: Any, number: int) -> str:
+    """Name with those of the collections that it is in; what is in a list is called _0."""
+    names: list[str] = []
+    # A field without parent is its own; those of a damaged file may go round in circles.
+    for _ in fields:
+        names.insert(0, str(fields[number].field_name))
+        if fields[number].parent_field_id == number:
+            break
+        number = fields[number].parent_field_id
+    return ".".join(name for name in names if name != "_0")
 
 
 def pieces_of(file: HitFile, start: int, stop: int) -> list[tuple[int, int]]:
