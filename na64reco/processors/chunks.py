@@ -12,8 +12,10 @@ from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoEr
 from na64reco.events import HitFile, PassingError, open_events, open_file
 from na64reco.events.schema import TREE
 from na64reco.processors.checksums import Promise, keep_promise
+from na64reco.processors.pieces import pieces_of
 from na64reco.processors.pools import WorkerError
 from na64reco.processors.probe import FileFacts, probe
+from na64reco.processors.results import add_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,8 +93,11 @@ def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result
     if "://" not in chunk.path:
         keep_promise(chunk.path, chunk.promise)
     with _opened(chunk, TREE if mapping is None else mapping.tree) as file:
-        events = open_events(file, mapping=mapping, entry_start=chunk.start, entry_stop=chunk.stop)
-        result = processor.reduce(events, source=chunk.path, entry=chunk.start)
+        parts = pieces_of(file, chunk.start, chunk.stop)
+        result = _piece(processor, mapping, file, *parts[0])
+        for start, stop in parts[1:]:
+            _forget(file)
+            result = add_results(result, _piece(processor, mapping, file, start, stop))
     if result["events"] != chunk.stop - chunk.start:
         msg = (
             f"{chunk.path}: there are {result['events']} events where {chunk.stop - chunk.start} "
@@ -100,6 +105,13 @@ def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result
         )
         raise FileFormatError(msg)
     return result
+
+
+def _piece(
+    processor: SelectionProcessor, mapping: Any, file: HitFile, start: int, stop: int
+) -> Result:
+    events = open_events(file, mapping=mapping, entry_start=start, entry_stop=stop)
+    return processor.reduce(events, source=file.path, entry=start)
 
 
 _open: dict[tuple[str, str, Promise], HitFile] = {}
@@ -120,19 +132,20 @@ def _opened(chunk: Chunk, tree: str) -> Iterator[HitFile]:
         yield file
         keep = chunk.stop < file.entries and "://" not in chunk.path
     finally:
-        # What uproot has cached: a tree and its file refer to each other, so that it would stay.
-        cache = file.directory.file.array_cache
-        if cache is not None:
-            cache.clear()
+        _forget(file)
         if keep:
-            _drop_pages(file)
             _open[key] = file
         else:
             file.directory.close()
 
 
-def _drop_pages(file: HitFile) -> None:
-    """Give back the pages of a mapped file: they count as memory of the process."""
+def _forget(file: HitFile) -> None:
+    """Give back what an open file keeps in memory of what was read from it."""
+    # What uproot has cached: a tree and its file refer to each other, so that it would stay.
+    cache = file.directory.file.array_cache
+    if cache is not None:
+        cache.clear()
+    # Pages of a mapped file count as memory of the process.
     mapped = getattr(getattr(file.directory.file.source, "_file", None), "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
