@@ -2,6 +2,8 @@
 
     python calib/make.py [--setup 2022-electron ...] [--output FOLDER]
 
+`--setup` takes a YAML file as well, for the simulated detector of a setup of one's own.
+
 The simulation draws the true gains, times and positions of a setup's channels. A calibration finds
 them with errors; here these are drawn with seeds of their own, a few per mil on a gain, 0.1 ns on a
 time, 10 um on a position, so that reconstruction never sees the true table. What comes out depends
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from na64reco.calibration import PROJECTIONS, Block, SdcFormat, file_formats, read_sdc, write_sdc
+from na64reco.errors import SetupError
 from na64reco.setup import list_setups, load_setup
 from na64reco.simulation.detector import load_detector
 
@@ -292,18 +295,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the files of the setups asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--setup", action="append", choices=list_setups(), help="may be repeated; default all"
+        "--setup", action="append", help="name or YAML file; may be repeated; default all"
     )
     parser.add_argument("--output", type=Path, default=HERE, help="default: beside this script")
     chosen = parser.parse_args(arguments)
-    for name in chosen.setup or list_setups():
-        setup = load_setup(name)
+    for wanted in chosen.setup or list_setups():
+        try:
+            setup = load_setup(wanted)
+        except SetupError as error:
+            parser.error(str(error))
+        name = setup.name
         formats = file_formats(setup)
         for file, blocks in make_setup(setup).items():
             header = (
                 f"{setup.title}: {_SUBJECTS[Path(file).stem]}.\n"
                 f"Conditions of the simulated detector, as a calibration with realistic errors\n"
-                f"would find them; written by `python calib/make.py --setup {name}`."
+                f"would find them; written by `python calib/make.py --setup {wanted}`."
             )
             label = (("setup", name),)
             labelled = (replace(blocks[0], metadata=(*label, *blocks[0].metadata)), *blocks[1:])

@@ -143,7 +143,7 @@ def _shipped(setup: Setup) -> Path:
         known = [p.name for p in calib.iterdir() if p.is_dir()]
         msg = (
             f"No conditions ship for the setup {setup.name!r}: there is no folder {folder}. "
-            f"{did_you_mean(setup.name, known)} Or name a folder of your own."
+            f"{did_you_mean(setup.name, known)} Or name a folder of your own (--calib FOLDER)."
         )
         raise ConditionsError(msg)
     return folder

@@ -66,4 +66,5 @@ def test_twice_the_same_bytes(make: ModuleType, tmp_path: Path) -> None:
 def test_unknown_setup(make: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         make.main(["--setup", "2023-electron"])
-    assert "invalid choice: '2023-electron'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "There is no setup '2023-electron'. Did you mean" in said
