@@ -87,7 +87,11 @@ def limit_command(  # noqa: PLR0917 - the options of the command
     workspace: Annotated[
         Path | None,
         typer.Option(
-            help="Write the likelihood at the first mass as pyhf JSON; mu = 1 is the limit."
+            "--pyhf",
+            "--workspace",
+            metavar="FILE",
+            help="Write the likelihood as pyhf JSON, in which mu = 1 is the limit: at the first "
+            "mass, or with {mass} in the name a file for each.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -102,14 +106,18 @@ def limit_command(  # noqa: PLR0917 - the options of the command
     na64reco limit na64e-2018 --model dark-photon --production strahlung --masses 1,10,100
 
     na64reco limit na64e-2024 na64mu-2024 --model lmutau-dark --alpha-d 0.02 --json
+
+    na64reco limit na64e-2018 --model dark-photon --masses 1,10 --pyhf 'pyhf_{mass}.json'
     """
     from na64reco.darksector.generic import load_model
     from na64reco.errors import OutputExistsError
     from na64reco.inference.limits import LimitSetter
     from na64reco.inference.search import load_search
+    from na64reco.processors.outputs import write_json
 
     wanted = parse_masses(masses)
-    for path in (csv, figure, workspace):
+    spaces = _workspace_paths(workspace, wanted)
+    for path in (csv, figure, *spaces):
         if path is not None and path.exists() and not overwrite:
             msg = f"{path} is there already; choose another name or give --overwrite."
             raise OutputExistsError(msg)
@@ -131,6 +139,7 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         published = read_overlay(ratio_to)
         found = setter.by_ratio(boson, at, (published.mass, published.coupling))
     points = [_point(setter, found, i, mass) for i, mass in enumerate(wanted)]
+    likelihoods = [_workspace(path, setter, found, i) for i, path in enumerate(spaces)]
     files: dict[Path, str] = {}
     if csv is not None:
         _write_csv(csv, points)
@@ -140,9 +149,9 @@ def limit_command(  # noqa: PLR0917 - the options of the command
 
         draw_limits(figure, boson, {_title(setter): found}, overlays=others)
         files[figure] = f"{figure}: written"
-    if workspace is not None:
-        _write_workspace(workspace, setter, found)
-        files[workspace] = f"{workspace}: likelihood at {wanted[0]:g} MeV"
+    for path, mass, likelihood in zip(spaces, wanted, likelihoods, strict=False):
+        write_json(path, likelihood)
+        files[path] = f"{path}: likelihood at {mass:g} MeV"
     for path, said in files.items():
         written([path], said, as_json=as_json)
     if as_json:
@@ -204,6 +213,10 @@ def _content(
         "dark": None
         if dark is None
         else {"kind": dark.kind, "alpha_D": dark.alpha, "mass_ratio": dark.mass_ratio},
+        "beams": {
+            search.name: {"particle": search.beam.particle, "energy_GeV": search.beam.energy}
+            for search in setter.searches
+        },
         "production": setter.production,
         "method": setter.method if ratio_to is None else "ratio",
         "cl": setter.cl,
@@ -226,13 +239,27 @@ def _write_csv(path: Path, points: list[dict[str, Any]]) -> None:
             writer.writerow((*(point[key] for key in keys), *point["bands"]))
 
 
-def _write_workspace(path: Path, setter: LimitSetter, found: CouplingLimits) -> None:
-    import json
+def _workspace_paths(path: Path | None, masses: list[float]) -> list[Path]:
+    """Of the first mass, or of each."""
+    if path is None:
+        return []
+    if "{mass}" not in path.name:
+        return [path]
+    return [path.with_name(path.name.replace("{mass}", f"{mass:g}")) for mass in masses]
 
+
+def _workspace(path: Path, setter: LimitSetter, found: CouplingLimits, i: int) -> dict[str, Any]:
+    """Of one mass, for that file."""
+    from na64reco.errors import InferenceError
     from na64reco.inference.pyhf_limits import workspace
 
-    model = setter.counting_model(found.signal[:, 0], found.threshold_error[:, 0])
-    path.write_text(json.dumps(workspace(model), indent=2) + "\n", encoding="utf-8")
+    if not found.coupling[i] < float("inf"):
+        msg = (
+            f"{path}: nothing is excluded at {1e3 * found.mass[i]:g} MeV, so there is no signal to "
+            "write. Choose another mass."
+        )
+        raise InferenceError(msg)
+    return workspace(setter.counting_model(found.signal[:, i], found.threshold_error[:, i]))
 
 
 def _table(
