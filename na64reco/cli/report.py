@@ -12,7 +12,7 @@ from na64reco.cli.common import describe, open_this, print_json, progress_bar
 __all__ = ["report_command"]
 
 
-def report_command(
+def report_command(  # noqa: PLR0917 - the options of the command
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `na64reco run`.")],
     to: Annotated[
         Path | None, typer.Option("-o", "--out", help="The page; default: OUT/report.html.")
@@ -21,6 +21,20 @@ def report_command(
         Path | None,
         typer.Option(metavar="OTHER", help="Another output folder to compare with."),
     ] = None,
+    hadrons: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Dataset of hadrons, for their SRD against the electrons'; repeatable. Default: "
+            "those whose names say so.",
+        ),
+    ] = None,
+    overlay: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="CSV", help="Mass in MeV and coupling, for figures of limits; repeatable."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print path and figures as JSON.")
     ] = False,
@@ -28,7 +42,7 @@ def report_command(
     """Show a run on one page: what ran, cutflow, histograms with their cuts, signal box, results.
 
     The page holds everything it shows and loads nothing from elsewhere; each figure can be saved
-    as PDF and PNG, its numbers as CSV. What `efficiency`, `exposure`, `background` and
+    as PDF, PNG and SVG, its numbers as CSV. What `efficiency`, `exposure`, `background` and
     `limit --json` left in the folder is on it. Events in a blinded region are not.
 
     [bold]Examples[/bold]
@@ -39,8 +53,15 @@ def report_command(
     """
     from na64reco.report.page import write_report
 
+    others = []
+    if overlay:
+        from na64reco.report.limits import read_overlay
+
+        others = [read_overlay(path) for path in overlay]
     with progress_bar("Figures", "figures") as progress:
-        written = write_report(out, to=to, other=compare, progress=progress)
+        written = write_report(
+            out, to=to, other=compare, hadrons=hadrons or (), overlays=others, progress=progress
+        )
     if as_json:
         print_json(
             {

@@ -33,11 +33,13 @@ __all__ = [
     "EXPERIMENT",
     "THEORY",
     "Overlay",
+    "bare_plane",
     "coupling_plane",
     "draw_limits",
     "mixing_plane",
     "read_overlay",
     "relic_plane",
+    "usual_plane",
 ]
 
 EXPERIMENT = Measured(116592059e-11, 22e-11)
@@ -63,6 +65,7 @@ _SETTINGS = {
     "axes.linewidth": 1,
     "savefig.transparent": False,
 }
+_MASS = "$m$ [MeV]"
 _THERMAL_PER_DECADE = 9
 _HEAVIEST_RELIC = 2.0
 
@@ -165,8 +168,7 @@ def coupling_plane(
         if relic:
             _draw_relic(axes, model, mass)
         _draw_curves(axes, curves, overlays, dashed)
-        symbol = r"$\epsilon$" if model.strength == "epsilon" else "$g$"
-        _finish(axes, curves, r"$m$ [MeV]", symbol, title)
+        _finish(axes, curves, _MASS, _symbol(model.strength), title)
     return figure
 
 
@@ -235,6 +237,37 @@ def relic_plane(
     return figure
 
 
+def usual_plane(
+    model: VectorModel,
+    curves: Mapping[str, CouplingLimits],
+    *,
+    overlays: Sequence[Overlay] = (),
+    title: str = "",
+) -> Figure:
+    """The plane that a model is usually shown in; parameters as `coupling_plane`."""
+    if isinstance(model, DarkPhoton):
+        return mixing_plane(model, curves, overlays=overlays, title=title)
+    couples = bool(np.abs(model.vertex("muon", 0.0, 1.0, 0.01)) > 0)
+    return coupling_plane(
+        model, curves, overlays=overlays, moment=couples, title=title or model.name
+    )
+
+
+def bare_plane(
+    strength: str,
+    curves: Mapping[str, CouplingLimits],
+    *,
+    overlays: Sequence[Overlay] = (),
+    title: str = "",
+) -> Figure:
+    """Mass against coupling of a model of which nothing is known but what its strength is."""
+    with _style():
+        figure, axes = _canvas(curves)
+        _draw_curves(axes, curves, overlays, ())
+        _finish(axes, curves, _MASS, _symbol(strength), title)
+    return figure
+
+
 def draw_limits(
     path: Path | str,
     model: VectorModel,
@@ -244,14 +277,11 @@ def draw_limits(
     title: str = "",
 ) -> None:
     """Write the plane that a model is usually shown in, as the file's ending says."""
-    if isinstance(model, DarkPhoton):
-        figure = mixing_plane(model, curves, overlays=overlays, title=title)
-    else:
-        couples = bool(np.abs(model.vertex("muon", 0.0, 1.0, 0.01)) > 0)
-        figure = coupling_plane(
-            model, curves, overlays=overlays, moment=couples, title=title or model.name
-        )
-    figure.savefig(path, dpi=130)
+    usual_plane(model, curves, overlays=overlays, title=title).savefig(path, dpi=130)
+
+
+def _symbol(strength: str) -> str:
+    return r"$\epsilon$" if strength == "epsilon" else "$g$"
 
 
 def _style() -> AbstractContextManager[None]:

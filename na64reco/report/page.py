@@ -13,14 +13,16 @@ from na64reco.report.page_figures import report_style
 from na64reco.report.page_histograms import GROUPS, histogram_pictures, plane_pictures
 from na64reco.report.page_html import GENERATOR, Html, Section, figure_html, note, page_html
 from na64reco.report.page_input import RunFolder, read_run_folder
+from na64reco.report.page_missing import missing_blocks
 from na64reco.report.page_results import (
     background_pictures,
     compare_folders,
     comparison_pictures,
     efficiency_picture,
-    limit_pictures,
     other_pictures,
 )
+from na64reco.report.page_runs import runs_picture
+from na64reco.report.page_srd import srd_picture
 from na64reco.report.page_stability import stability_picture
 from na64reco.report.page_tables import (
     background_blocks,
@@ -34,8 +36,9 @@ from na64reco.report.page_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from na64reco.report.limits import Overlay
     from na64reco.report.page_figures import Picture
 
 __all__ = ["REPORT", "WrittenReport", "write_report"]
@@ -93,6 +96,8 @@ def write_report(
     *,
     to: Path | str | None = None,
     other: Path | str | None = None,
+    hadrons: Sequence[str] = (),
+    overlays: Sequence[Overlay] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> WrittenReport:
     """Write the report of an output folder.
@@ -103,6 +108,10 @@ def write_report(
         File; default: report.html in the folder. An earlier report is replaced, nothing else is.
     other
         A second output folder to compare with.
+    hadrons
+        Datasets of hadrons; default: those whose names say so.
+    overlays
+        Lines of others for the figures of limits.
     progress
         Called with the numbers of figures drawn and of all figures.
 
@@ -119,20 +128,32 @@ def write_report(
     second = None if other is None else read_run_folder(other)
     page = _Page(progress)
     with report_style():
-        _fill(page, folder, second)
+        _fill(page, folder, hadrons, overlays)
+        if second is not None:
+            _fill_comparison(page, folder, second)
+    page.add("missing", "What is not here", missing_blocks(folder, hadrons))
+    page.add("inputs", "Files, conditions, versions", input_blocks(folder))
     title = folder.selection.title or folder.selection.name
     text = page_html(title, _subtitle(folder), page.sections)
     _write(path, text)
     return WrittenReport(path, tuple(page.figures))
 
 
-def _fill(page: _Page, folder: RunFolder, second: RunFolder | None) -> None:
-    compared = [] if second is None else compare_folders(folder, second)
+def _fill(
+    page: _Page, folder: RunFolder, hadrons: Sequence[str], overlays: Sequence[Overlay]
+) -> None:
     page.expect(len(folder.selection.histograms) + len(folder.datasets) + 2)
     page.add("overview", "What ran", overview_blocks(folder))
-    page.add("cutflow", "Cutflow", cutflow_blocks(folder), [cutflow_picture(folder)])
+    page.add(
+        "cutflow",
+        "Cutflow",
+        cutflow_blocks(folder),
+        [cutflow_picture(folder), runs_picture(folder)],
+    )
     page.add("plane", "Signal box and sidebands", _blinding(folder), plane_pictures(folder))
     grouped: dict[str, list[Picture]] = {group: [] for group in GROUPS}
+    if (srd := srd_picture(folder, hadrons)) is not None:
+        grouped["srd"].append(srd)
     for group, picture in histogram_pictures(folder):
         grouped[group].append(picture)
     for group, title in GROUPS.items():
@@ -140,14 +161,20 @@ def _fill(page: _Page, folder: RunFolder, second: RunFolder | None) -> None:
     page.add("efficiency", "Efficiency", efficiency_blocks(folder), [efficiency_picture(folder)])
     page.add("exposure", "Exposure", exposure_blocks(folder))
     page.add("background", "Background", background_blocks(folder), background_pictures(folder))
-    page.add("limit", "Limits", limit_blocks(folder), limit_pictures(folder))
+    if folder.limits:
+        # It takes the models along, and what they need.
+        from na64reco.report.page_limits import limit_pictures
+
+        page.add("limit", "Limits", limit_blocks(folder), limit_pictures(folder, overlays))
     page.add("stability", "Stability", pictures=[stability_picture(folder)])
     page.add("tracking", "Tracking quality", pictures=other_pictures(folder))
-    if second is not None:
-        pictures = (p for i, c in enumerate(compared) for p in comparison_pictures(c, i))
-        blocks = comparison_blocks(folder, second, compared)
-        page.add("comparison", "Comparison of two folders", blocks, pictures)
-    page.add("inputs", "Files, conditions, versions", input_blocks(folder))
+
+
+def _fill_comparison(page: _Page, folder: RunFolder, second: RunFolder) -> None:
+    compared = compare_folders(folder, second)
+    pictures = (p for i, c in enumerate(compared) for p in comparison_pictures(c, i))
+    blocks = comparison_blocks(folder, second, compared)
+    page.add("comparison", "Comparison of two folders", blocks, pictures)
 
 
 def _subtitle(folder: RunFolder) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import InferenceError
 from na64reco.inference.background_record import BACKGROUND, read_background
@@ -13,6 +13,7 @@ from na64reco.inference.efficiency_results import EFFICIENCY, load_efficiency
 from na64reco.inference.exposure_results import EXPOSURE, load_exposure
 from na64reco.processors import DatasetReport
 from na64reco.processors.outputs import COUNTS, HISTOGRAMS, RUN
+from na64reco.report.pictures import IN_REPORT
 from na64reco.selection import Counts, Cutflow, Selection
 
 if TYPE_CHECKING:
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
     from na64reco.inference.efficiency_results import EfficiencyFile
     from na64reco.inference.exposure_results import ExposureFile
 
-__all__ = ["PICTURES", "RunFolder", "read_run_folder"]
-
-PICTURES: Final = ("background", "box", "tracking_quality")
-"""Pictures of other commands that belong to the report: these names, and NAME_PERIOD."""
+__all__ = ["RunFolder", "read_run_folder"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class RunFolder:
     background: Mapping[str, Any] | None
     limits: Mapping[str, Mapping[str, Any]]
     """File: what `na64reco limit --json` printed."""
-    pictures: Mapping[str, bytes]
-    """Name: PNG."""
+    pictures: Mapping[str, tuple[bytes, bytes | None]]
+    """Name: PNG, and PDF if there is one."""
 
     @property
     def blinded(self) -> str | None:
@@ -134,9 +132,11 @@ def _limits(path: Path) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def _pictures(folder: Path) -> dict[str, bytes]:
-    found = {}
+def _pictures(folder: Path) -> dict[str, tuple[bytes, bytes | None]]:
+    found: dict[str, tuple[bytes, bytes | None]] = {}
     for file in sorted(folder.glob("*.png")) if folder.is_dir() else ():
-        if any(file.stem == name or file.stem.startswith(f"{name}_") for name in PICTURES):
-            found[file.stem] = file.read_bytes()
+        if any(file.stem == name or file.stem.startswith(f"{name}_") for name in IN_REPORT):
+            vectors = file.with_suffix(".pdf")
+            pdf = vectors.read_bytes() if vectors.is_file() else None
+            found[file.stem] = file.read_bytes(), pdf
     return found

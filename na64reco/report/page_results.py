@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from na64reco.errors import InferenceError
 from na64reco.inference.comparison import compare
 from na64reco.report.comparison import draw_comparison
 from na64reco.report.efficiency import draw_efficiency
-from na64reco.report.page_axes import new_figure
 from na64reco.report.page_figures import (
-    COLOURS,
     picture,
     picture_of_png,
-    plain,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +25,6 @@ __all__ = [
     "compare_folders",
     "comparison_pictures",
     "efficiency_picture",
-    "limit_pictures",
     "other_pictures",
 ]
 
@@ -98,14 +92,14 @@ def other_pictures(folder: RunFolder) -> Iterator[Picture]:
 
 
 def _drawn(folder: RunFolder, kinds: Sequence[str]) -> Iterator[Picture]:
-    for stem, png in folder.pictures.items():
+    for stem, (png, pdf) in folder.pictures.items():
         kind = next((k for k in kinds if stem == k or stem.startswith(f"{k}_")), None)
         if kind is None:
             continue
         suffix = stem.removeprefix(kind).lstrip("_")
         title = _TITLES[kind] + (f", {suffix}" if suffix else "")
         rows = _background_rows(folder.background, kind, suffix)
-        yield picture_of_png(png, f"drawn_{_safe(stem)}", title, _CAPTIONS[kind], rows)
+        yield picture_of_png(png, f"drawn_{_safe(stem)}", title, _CAPTIONS[kind], rows, pdf=pdf)
 
 
 def _safe(name: str) -> str:
@@ -134,49 +128,6 @@ def _background_rows(
         keys = ("thresholds", "background", "error", "efficiency", "reach")
         for row in zip(*(scan[key] for key in keys), strict=True):
             yield (name, *row)
-
-
-def limit_pictures(folder: RunFolder) -> Iterator[Picture]:
-    """Coupling against mass with the expected bands, of every limit in the folder."""
-    for file, content in folder.limits.items():
-        points = [p for p in content["points"] if p.get("coupling") or p.get("expected")]
-        if not points:
-            continue
-        mass = np.array([p["mass_MeV"] for p in points], np.float64)
-        bands = np.array([p["bands"] for p in points], np.float64).T
-        observed = np.array([p["coupling"] for p in points], np.float64)
-        figure, axes = new_figure(1, 1, size=(6.2, 4.4), left=0.95, top=0.45)
-        ax = axes[0, 0]
-        style: Any = {"lw": 0, "color": COLOURS[0]}
-        ax.fill_between(
-            mass, bands[0], bands[4], alpha=0.15, label="expected, 2 $\\sigma$", **style
-        )
-        ax.fill_between(
-            mass, bands[1], bands[3], alpha=0.35, label="expected, 1 $\\sigma$", **style
-        )
-        ax.plot(mass, bands[2], color=COLOURS[0], ls="--", lw=1.4, label="expected, median")
-        if not content.get("projection", False):
-            ax.plot(mass, observed, color="black", lw=1.8, label="observed")
-        marker: Any = {"marker": "o"} if len(points) == 1 else {}
-        if marker:
-            ax.plot(mass, bands[2], color=COLOURS[0], **marker)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        ax.set_xlabel("mass [MeV]")
-        ax.set_ylabel(plain(f"{content['strength']}, upper limit ({content['cl']:.0%} CL)"))
-        ax.set_title(plain(f"{content['model']}, {content['search']}"), loc="left")
-        ax.legend(loc="best", frameon=False)
-        rows: list[Sequence[Any]] = [
-            ("mass_MeV", "observed", "minus_2_sigma", "minus_1_sigma", "median", "plus_1_sigma",
-             "plus_2_sigma")
-        ]  # fmt: skip
-        rows += [(p["mass_MeV"], p["coupling"], *p["bands"]) for p in points]
-        caption = (
-            f"From {file}: {content['method']}, production {content['production']}. No limit "
-            "where the line ends."
-        )
-        title = f"Limit on {content['model']}"
-        yield picture(figure, f"limit_{_safe(file)}", title, caption, rows)
 
 
 def compare_folders(first: RunFolder, second: RunFolder) -> list[Comparison]:

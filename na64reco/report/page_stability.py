@@ -53,9 +53,10 @@ def stability_picture(folder: RunFolder) -> Picture | None:
     panels = 3 if out_of_time else 2
     spills = sum(len(d.counts) for d in datasets)
     size = (max(6.0, min(11.0, 0.12 * spills)), 1.5)
-    figure, grid = new_figure(panels, 1, size=size, bottom=0.12, top=0.12, left=1.0)
+    figure, grid = new_figure(
+        panels, 1, size=size, bottom=0.12, top=0.12, left=1.0, below=0.8, above=0.3
+    )
     axes = grid[:, 0]
-    _widen(figure, below=0.8, above=0.3)
     start, ticks, labels, notes = 0, [], [], []
     for i, dataset in enumerate(datasets):
         counts = dataset.counts
@@ -70,18 +71,20 @@ def stability_picture(folder: RunFolder) -> Picture | None:
             chi2, ndf = constancy(part, counts["entered"])
             if ndf:
                 notes.append(f"{dataset.name}, {what}: chi2 {chi2:.1f}/{ndf}")
-        events = counts["events"]
+        events = _events(dataset)
         errors = garwood(events, events)
         axes[-1].errorbar(x, events, errors, fmt="o", ms=3, lw=0.8, color=colour)
     names = ["share passing\nall cuts", "share with\nout-of-time energy", "events"]
     for ax, name in zip(axes, names if out_of_time else names[::2], strict=True):
-        ax.set_ylabel(name)
+        ax.set_ylabel(name, loc="center", fontsize=10)
+        ax.yaxis.set_label_coords(-0.55 / size[0], 0.5)
         ax.set_ylim(bottom=0)
         ax.set_xlim(-0.7, max(ticks) + 0.7)
         ax.set_xticks([])
     every = -(-len(ticks) // _LABELS)
     axes[-1].set_xticks(ticks[::every], labels[::every], rotation=60, ha="right", fontsize=8)
     axes[-1].set_xlabel("run:spill")
+    axes[-1].xaxis.set_label_coords(1.0, -0.72 / size[1])
     axes[0].legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(datasets), 4), frameon=False
     )
@@ -102,6 +105,11 @@ def _parts(dataset: DatasetReport) -> Iterator[tuple[str, Any]]:
         yield "out of time", counts["out_of_time"]
 
 
+def _events(dataset: DatasetReport) -> Any:
+    """Events by spill; of a blinded dataset without the hidden ones."""
+    return dataset.counts["events" if dataset.blinded is None else "entered"]
+
+
 def _rows(datasets: Sequence[DatasetReport]) -> Iterator[Sequence[Any]]:
     yield ("dataset", "run", "spill", "events", "entered", "all cuts", "out of time")
     for dataset in datasets:
@@ -112,22 +120,11 @@ def _rows(datasets: Sequence[DatasetReport]) -> Iterator[Sequence[Any]]:
                 dataset.name,
                 int(counts.run[i]),
                 int(counts.spill[i]),
-                int(counts["events"][i]),
+                int(_events(dataset)[i]),
                 int(counts["entered"][i]),
                 int(parts["all cuts"][i]),
                 int(parts["out of time"][i]) if "out of time" in parts else None,
             )
-
-
-def _widen(figure: Any, *, below: float, above: float) -> None:
-    """Further inches below the lowest and above the highest axes."""
-    old = figure.get_figheight()
-    new = old + below + above
-    margins = figure.subplotpars
-    figure.set_figheight(new)
-    figure.subplots_adjust(
-        bottom=(margins.bottom * old + below) / new, top=1 - ((1 - margins.top) * old + above) / new
-    )
 
 
 def _points(

@@ -49,10 +49,27 @@ def _measured(found: Measurement | None, factor: float = 1.0, digits: int = 4) -
     return text + (f" {_PM} {factor * found.systematic:.2g}" if found.systematic else "")
 
 
+def _recorded(dataset: DatasetReport) -> str:
+    """Events; of a blinded dataset those outside the box, lest the difference tell what is in."""
+    if dataset.blinded is not None:
+        return f"{_count(dataset.cutflow.entered)} + hidden"
+    return _count(dataset.events)
+
+
+def _read(folder: RunFolder) -> str:
+    """How much was read; no sum in which there are hidden events."""
+    events: Any = folder.record["events"]
+    if folder.blinded is None:
+        return f"{_count(events['read'])} of {_count(events['in_files'])} read"
+    if events["read"] == events["in_files"]:
+        return "all read"
+    return f"{100 * events['read'] / max(events['in_files'], 1):.3g} % read"
+
+
 def overview_blocks(folder: RunFolder) -> list[Html]:
     """Selection, setup, when, how many events, and the datasets."""
     record: Any = folder.record
-    events, files = record["events"], record["files"]
+    files = record["files"]
     used = record["conditions"]["used"]
     runs = sorted({run for u in used for run in u["runs"]})
     options = record["options"]
@@ -67,8 +84,7 @@ def overview_blocks(folder: RunFolder) -> list[Html]:
         ),
         (
             "Events",
-            f"{_count(events['read'])} of {_count(events['in_files'])} read in "
-            f"{record['seconds']:.1f} s ({options['executor']})",
+            f"{_read(folder)} in {record['seconds']:.1f} s ({options['executor']})",
         ),
         ("Runs", _runs(runs)),
         (
@@ -84,7 +100,7 @@ def overview_blocks(folder: RunFolder) -> list[Html]:
         (
             d.name,
             _kind(d),
-            _count(d.events),
+            _recorded(d),
             _count(d.cutflow.selected) + (" + hidden" if d.blinded is not None else ""),
             *(("hidden" if n is None else _count(n)) for _, n in d.cutflow.regions),
         )
@@ -261,11 +277,18 @@ def limit_blocks(folder: RunFolder) -> list[Html]:
             for p in content["points"]
         ]
         sigma = "\N{GREEK SMALL LETTER SIGMA}"
-        header = ["mass, MeV", "observed", f"\N{MINUS SIGN}2 {sigma}", f"\N{MINUS SIGN}1 {sigma}"]
+        projected = bool(content.get("projection", False))
+        header = [
+            "mass, MeV",
+            "expected" if projected else "observed",
+            f"\N{MINUS SIGN}2 {sigma}",
+            f"\N{MINUS SIGN}1 {sigma}",
+        ]
         header += ["median", f"+1 {sigma}", f"+2 {sigma}"]
         caption = (
             f"{file}: {content['strength']} of {content['model']}, {content['search']}, "
             f"{content['cl']:.0%} CL, {content['method']}"
+            + (": what is expected, nothing is observed yet" if projected else "")
         )
         blocks.append(table(header, rows, caption=caption, text_columns=0))
     return blocks
@@ -318,9 +341,12 @@ def _pair(first: int | None, second: int | None) -> Iterator[str]:
 def input_blocks(folder: RunFolder) -> list[Html]:
     """Every file, the conditions by run, and the versions of everything."""
     record: Any = folder.record
+    hidden = {d.name for d in folder.datasets if d.blinded is not None}
     rows = [
         (
-            f["path"], f["dataset"], f["status"], _count(f["events_read"]), _count(f["size"]),
+            f["path"], f["dataset"], f["status"],
+            "with hidden ones" if f["dataset"] in hidden and f["events_read"]
+            else _count(f["events_read"]), _count(f["size"]),
             (f["sha256"] or _MINUS)[:12],
         )
         for f in record["inputs"]

@@ -48,6 +48,7 @@ cuts:
   - {name: trigger, variable: trigger.physics}
   - {name: "a <b>$cut$</b>", variable: prs.energy, min: 0.5}
   - {name: window, variable: calo.energy, window: [0.0, 130.0]}
+  - {name: pile-up, variable: ecal.energy_out, max: 30.0}
 regions:
   signal: {ecal.energy: [null, 50.0], hcal.energy: [null, 1.0]}
   hadrons: {calo.energy: [80.0, 120.0], hcal.energy: [1.0, null]}
@@ -172,8 +173,11 @@ def test_numbers_are_those_of_the_files(page, folder):
     record = json.loads((folder / "run.json").read_text())
     text = " ".join(page.text).replace("\N{NARROW NO-BREAK SPACE}", "")
     flow = record["datasets"]["beam"]["cutflow"]
-    for number in (record["events"]["read"], *flow["passed"]):
+    for number in (flow["entered"], *flow["passed"]):
         assert f"{number}" in text
+    # Less those outside the box it would be those inside.
+    assert flow["entered"] < record["events"]["read"] == 3000
+    assert "3000" not in text
     assert record["selection"]["sha256"][:12] in text
     assert "hidden" in text
     assert record["versions"]["uproot"] in text
@@ -198,18 +202,21 @@ def test_compared_with_itself_nothing_differs(page):
 
 
 def test_of_a_blinded_box_there_is_nothing(selection_file, folder, tmp_path):
-    """Two samples that differ only in how many events of the box pass the cuts."""
+    """Samples that differ only in how many events of the box pass the cuts, or in having any."""
     hidden = hide_some(tmp_path / "changed.root")
     assert hidden > 5
+    assert leave_out(tmp_path / "without.root") > hidden
     pages, unblinded = [], []
     opened = load_selection(selection_file).model_copy(update={"blind": None})
-    for name, path in (("a", PHYSICS), ("b", tmp_path / "changed.root")):
+    samples = (PHYSICS, tmp_path / "changed.root", tmp_path / "without.root")
+    for name, path in zip("abc", samples, strict=True):
         out = tmp_path / name
         run(selection_file, {"data": [path]}, out)
         record = json.loads((out / "run.json").read_text())
         # What no event decides: when and how fast it was made, and the file itself.
         record["finished"], record["seconds"] = "today", 1.0
         record["inputs"][0].update(path="x", size=0)
+        assert record["inputs"][0]["sha256"] is None
         (out / "run.json").write_text(json.dumps(record))
         shown = tmp_path / "shown"
         shutil.rmtree(shown, ignore_errors=True)
@@ -217,24 +224,36 @@ def test_of_a_blinded_box_there_is_nothing(selection_file, folder, tmp_path):
         pages.append(write_report(shown).path.read_bytes())
         report = run(opened, {"data": [path]}, tmp_path / f"open_{name}")
         unblinded.append(report.datasets[0].cutflow.passed[1])
-    assert pages[0] == pages[1]
+    assert pages[0] == pages[1] == pages[2]
     # There was something to hide: those of the box that fired the trigger.
     assert 5 < unblinded[0] - unblinded[1] <= hidden
 
 
-def hide_some(path):
-    """A copy of the run in which no event of the box has a preshower signal; how many that are."""
+def inside_box():
+    """Energies of the preshower, and which events lie in the box."""
     events = open_events(PHYSICS)
     names = ("ecal.energy", "hcal.energy", "prs.energy")
     columns = reconstruct_columns(events, load_setup("2022-electron"), columns=names)
-    inside = (columns["ecal.energy"] < 50) & (columns["hcal.energy"] < 1)
-    box = inside & (columns["prs.energy"] > 0.6)
+    return columns["prs.energy"], (columns["ecal.energy"] < 50) & (columns["hcal.energy"] < 1)
+
+
+def read_all():
+    """Scalars and hits of the run."""
+    events = open_events(PHYSICS)
     scalars = {n: read_scalar(events, n) for n in SCALARS if has_scalar(events, n)}
     found = {
         name: read_hits(events, name, tuple(f for f in known if has_field(events, name, f)))
         for name, known in COLLECTIONS.items()
         if has_collection(events, name)
     }
+    return scalars, found
+
+
+def hide_some(path):
+    """A copy of the run in which no event of the box has a preshower signal; how many that are."""
+    prs, inside = inside_box()
+    box = inside & (prs > 0.6)
+    scalars, found = read_all()
     ecal = found["ECAL"]
     event = np.repeat(np.arange(len(box)), np.diff(ecal.offsets))
     amplitude = ecal.columns["amplitude"].copy()
@@ -243,6 +262,21 @@ def hide_some(path):
     found["ECAL"] = Hits(ecal.offsets, {**ecal.columns, "amplitude": amplitude})
     with EventWriter(path) as writer:
         writer.write(EventBatch(scalars, found))
+    return int(box.sum())
+
+
+def leave_out(path):
+    """A copy of the run without the events of the box; how many that are."""
+    _, box = inside_box()
+    scalars, found = read_all()
+    kept = {}
+    for name, hits in found.items():
+        counts = np.diff(hits.offsets)
+        hit = np.repeat(~box, counts)
+        offsets = np.concatenate(([0], np.cumsum(counts[~box])))
+        kept[name] = Hits(offsets, {k: v[hit] for k, v in hits.columns.items()})
+    with EventWriter(path) as writer:
+        writer.write(EventBatch({k: v[~box] for k, v in scalars.items()}, kept))
     return int(box.sum())
 
 
