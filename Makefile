@@ -1,6 +1,7 @@
 # make demo   set everything up in .venv, run the main job on data_samples/, and write its report
 # make test   set everything up and run all checks and tests
 # make docs   the documentation as a site in out/site, warnings as errors
+# make pages  remake the pages of docs/ that are made from the code
 # make bench  speed and memory of the chain, as JSON
 # make figures  remake the figures of limits and setups in docs/images (two minutes)
 # make screenshots  remake the pictures of report and display in docs/images (needs chromium)
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test lint docs bench figures screenshots samples clean help
+.PHONY: demo test lint docs pages bench figures screenshots samples clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -46,6 +47,10 @@ test: lint
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs -d out/doctrees . out/site
 	@echo "Open out/site/index.html"
+
+pages: $(VENV)/.base
+	for page in columns selection_reference setup_reference file_reference commands; do \
+	  $(BIN)/python docs/make_$$page.py || exit 1; done
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks

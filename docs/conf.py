@@ -27,9 +27,8 @@ extensions = [
     "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
-    "sphinx.ext.viewcode",
     "sphinx_copybutton",
-    "site_links",
+    "site_extension",
 ]
 root_doc = "docs/index"
 include_patterns = [
@@ -60,14 +59,15 @@ nb_merge_streams = True
 # Python ----------------------------------------------------------------------------------------
 autodoc_typehints = "none"  # they are in the signature's docstring in words
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 add_module_names = False
-toc_object_entries_show_parents = "hide"
+toc_object_entries = False  # the contents of each page would be copied into all
 
 # Looks -----------------------------------------------------------------------------------------
 html_theme = "furo"
+html_math_renderer = "mathml"  # MathJax would be loaded from elsewhere
 html_title = "na64reco"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -153,7 +153,7 @@ class VectorModel(ABC):
     def epsilon2(
         self, q2: ArrayLike, coupling: ArrayLike, mass: ArrayLike, *, lepton: Lepton = "electron"
     ) -> NDArray[np.float64]:
-        """|coupling to a lepton / e|^2, with which a dark photon's cross sections are multiplied.
+        """`|coupling to a lepton / e|^2`, with which a dark photon's cross sections are multiplied.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ class LMuLTau(VectorModel):
     def hadronic_width(
         self, energy: ArrayLike, coupling: ArrayLike, mass: ArrayLike
     ) -> NDArray[np.float64]:
-        """By the loop, as a dark photon of epsilon = |Pi|."""
+        """By the loop, as a dark photon of epsilon = `|Pi|`."""
         charge = self.vertex("electron", np.asarray(energy) ** 2, coupling, mass)
         return fermion_width(energy, 0.0, charge) * electromagnetic_ratio(energy)
 

@@ -208,7 +208,7 @@ class Search(_Part):
     """All periods that are analysed together."""
 
     name: str
-    """Default: the name of the file."""
+    """How it is called; default: the name of the file."""
     title: str
     """What and when, for people."""
     beam: Beam

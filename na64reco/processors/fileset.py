@@ -63,14 +63,21 @@ class InputFile:
     """One input file; the facts are None where nothing promises them."""
 
     dataset: str
+    """Name of the dataset that it belongs to."""
     path: str
+    """Local, or a URL."""
     entries: int | None = None
+    """Events in it."""
     size: int | None = None
     """Bytes."""
     sha256: str | None = None
+    """SHA-256 of its bytes, 64 hexadecimal digits."""
     xxh3: str | None = None
+    """XXH3-128 of its bytes, 32 hexadecimal digits."""
     branches: tuple[str, ...] | None = None
+    """Names of its branches."""
     container: Literal["ttree", "rntuple"] | None = None
+    """How events are kept in it."""
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,7 @@ class Selection(_Part):
     """A whole selection file."""
 
     name: Name
-    """Default: the name of the file."""
+    """How it is called; default: the name of the file."""
     title: str = ""
     """What it is, for people."""
     setup: str

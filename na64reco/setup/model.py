@@ -222,7 +222,7 @@ class Setup(Part):
     """One run period's detector, as read from its YAML file."""
 
     name: str
-    """Default: the name of the file."""
+    """How it is called; default: the name of the file."""
     title: str
     """What it is, for people."""
     runs: tuple[int, int]
