@@ -46,8 +46,13 @@ RUN = "run.json"
 LEDGER = "ledger.json"
 
 
-def check_output(out: Path, *, overwrite: bool) -> None:
+def check_output(out: Path, *, overwrite: bool, mark: str = RUN) -> None:
     """See that a folder may be written.
+
+    Parameters
+    ----------
+    mark
+        The file by which an earlier output is known.
 
     Raises
     ------
@@ -62,16 +67,16 @@ def check_output(out: Path, *, overwrite: bool) -> None:
             "--overwrite."
         )
         raise OutputExistsError(msg)
-    if not out.is_dir() or not ((out / RUN).is_file() or not any(out.iterdir())):
+    if not out.is_dir() or not ((out / mark).is_file() or not any(out.iterdir())):
         msg = (
-            f"{out} is not the output of an earlier run (it has no {RUN}), so --overwrite does not "
-            "replace it. Choose another folder (-o), or remove it yourself."
+            f"{out} is not the output of an earlier run (it has no {mark}), so --overwrite does "
+            "not replace it. Choose another folder (-o), or remove it yourself."
         )
         raise OutputExistsError(msg)
 
 
 @contextmanager
-def output_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+def output_folder(out: Path, *, overwrite: bool, mark: str = RUN) -> Iterator[Path]:
     """A temporary folder that takes the place of `out` when all went well.
 
     Raises
@@ -79,7 +84,7 @@ def output_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     OutputExistsError
         As `check_output`.
     """
-    check_output(out, overwrite=overwrite)
+    check_output(out, overwrite=overwrite, mark=mark)
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(out)
@@ -88,7 +93,7 @@ def output_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        check_output(out, overwrite=overwrite)
+        check_output(out, overwrite=overwrite, mark=mark)
         _to_disk(partial)
         _swap(partial, out)
     finally:

@@ -284,9 +284,9 @@ def test_the_command(out, tmp_path):
     done = invoke("export", out, "-o", one, "-o", two, "--columns", "run,event", "--json")
     assert done.exit_code == 0, done.output
     content = json.loads(done.stdout)
-    assert [c["path"] for c in content] == [str(one), str(two)]
-    assert content[0]["columns"] == ["run", "event"]
-    assert content[0]["events"] == len(pd.read_csv(two))
+    assert [c["path"] for c in content["events"]] == [str(one), str(two)]
+    assert content["events"][0]["columns"] == ["run", "event"]
+    assert content["events"][0]["events"] == len(pd.read_csv(two))
     wrong = invoke("export", out, "-o", tmp_path / "s.xlsx")
     assert wrong.exit_code == 2
     assert "found '.xlsx'" in wrong.stderr
