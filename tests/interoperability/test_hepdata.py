@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import uproot
 import yaml
-from hepdata_validator.full_submission_validator import FullSubmissionValidator
 from scipy.stats import beta, chi2
 from typer.testing import CliRunner
 
@@ -48,7 +47,11 @@ def submission(out, limit, tmp_path_factory):
 def validate(folder):
     """Complaints of HEPData's validator, by file."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves files open
+        # It uses what jsonschema deprecates, and leaves files open.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", ResourceWarning)
+        from hepdata_validator.full_submission_validator import FullSubmissionValidator
+
         found = FullSubmissionValidator()
         valid = found.validate(directory=str(folder))
         messages = {f: [m.message for m in ms] for f, ms in found.get_messages().items()}
