@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
-from na64reco.events import HitFile, PassingError, open_events, open_file
+from na64reco.events import HitFile, PassingError, open_entries, open_file
 from na64reco.events.schema import TREE
 from na64reco.processors.checksums import Promise, keep_promise
 from na64reco.processors.pieces import pieces_of
@@ -110,7 +110,7 @@ def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result
 def _piece(
     processor: SelectionProcessor, mapping: Any, file: HitFile, start: int, stop: int
 ) -> Result:
-    events = open_events(file, mapping=mapping, entry_start=start, entry_stop=stop)
+    events = open_entries(file, start, stop, mapping=mapping)
     return processor.reduce(events, source=file.path, entry=start)
 
 
