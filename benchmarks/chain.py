@@ -1,11 +1,15 @@
 """The whole chain, hits to histograms, against only reading the same branches with uproot.
 
 Both are timed in the CPU seconds of one process, alternating, so that a busy machine moves both;
-the figure to watch is their ratio. Memory is the peak resident size of a fresh process.
+the figure to watch is their ratio. What a run costs however few events it has (its outputs, the
+conditions, the headers of files) is a line of its own, from a file of a thousand events. Memory is
+the peak resident size of a fresh process.
 """
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import statistics
 import subprocess
 import sys
@@ -20,7 +24,27 @@ if TYPE_CHECKING:
 SELECTION = "electron-invisible-2022"
 SETUP = "2022-electron"
 EVENTS = 100_000
+"""Beam electrons, of which every one is simulated."""
+TRIGGERS = 400_000
+"""Physics triggers, which are copies."""
+LONG = 1_000_000
+"""Physics triggers for two workers."""
+FEW = 1_000
 REPEATS = 5
+PARTS = {
+    "reading": ("read_hits", "read_scalar"),
+    "checks": ("check_events", "intervals_of"),
+    "calorimeters and counters": (
+        "reconstruct_ecal",
+        "reconstruct_hcal",
+        "reconstruct_srd",
+        "reconstruct_veto",
+    ),
+    "tracking": ("reconstruct_tracks",),
+    "cuts and counts": ("apply", "count"),
+    "histograms": ("fill_histograms",),
+}
+"""Functions that make up a part of the chain; checks are without what they read."""
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -89,9 +113,8 @@ def run_coffea(path: Path) -> None:
     from na64reco.events import HitSchema
     from na64reco.processors import SelectionProcessor, resolve_inputs
 
-    runner = processor.Runner(
-        processor.IterativeExecutor(status=False), schema=HitSchema, chunksize=50_000
-    )
+    executor = processor.IterativeExecutor(status=False)
+    runner = processor.Runner(executor, pre_executor=executor, schema=HitSchema, chunksize=50_000)
     runner(resolve_inputs(path).for_coffea(), SelectionProcessor(SELECTION))
 
 
@@ -124,29 +147,78 @@ def peak_memory(path: Path) -> float:
     return float(done.stdout.split()[-1])
 
 
-def compare(path: Path, out: Path) -> dict[str, Any]:
-    """CPU of the chain, of reading its branches with uproot, and of coffea's Runner."""
+def parts(path: Path, out: Path) -> dict[str, float]:
+    """Shares of the chain's parts in its time, in per cent, by Python's profiler."""
+    profile = cProfile.Profile()
+    profile.runcall(run_chain, path, out)
+    # (file, line, name): (calls, of them primitive, time inside, time with what it calls, callers)
+    found: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    total = sum(entry[2] for entry in found.values())
+
+    def inside(names: tuple[str, ...]) -> float:
+        chosen = (
+            entry[3]
+            for (file, _, name), entry in found.items()
+            if name in names and "na64reco" in file
+        )
+        return float(sum(chosen))
+
+    seconds = {name: inside(functions) for name, functions in PARTS.items()}
+    # What is checked is read by the check: only the rest of its time is its own.
+    seconds["checks"] -= sum(
+        callers[3]
+        for (_, _, name), entry in found.items()
+        if name in PARTS["reading"]
+        for (file, _, caller), callers in entry[4].items()
+        if "check" in file and caller != "<module>"
+    )
+    seconds["the rest, fixed costs among it"] = total - sum(seconds.values())
+    return {name: round(100 * value / total, 1) for name, value in seconds.items()}
+
+
+def compare(path: Path, few: Path, out: Path, events: int) -> dict[str, Any]:
+    """CPU of the chain, of reading its branches with uproot, of coffea's Runner and of awkward.
+
+    ``few`` is a file of the same kind with few events, for what a run costs without any.
+    """
+    from benchmarks import awkward_chain
+
     branches = needed_branches(path)
-    run_chain(path, out)  # compile
+    (dataset,) = run_chain(path, out).datasets  # and compile
     read_branches(path, branches)
     run_coffea(path)
+    flow = dataset.cutflow
+    unlike = awkward_chain.differences(path, flow.cuts, flow.alone)
     rounds = [
         (
             cpu_seconds(lambda: run_chain(path, out)),
             cpu_seconds(lambda: read_branches(path, branches)),
+            cpu_seconds(lambda: run_chain(few, out)),
             cpu_seconds(lambda: run_coffea(path)),
+            cpu_seconds(lambda: awkward_chain.select(path)),
         )
         for _ in range(REPEATS)
     ]
-    chain, reading, coffea = (statistics.median(column) for column in zip(*rounds, strict=True))
+    medians = (statistics.median(column) for column in zip(*rounds, strict=True))
+    chain, reading, fixed, coffea, awkward = medians
     return {
+        "events": events,
         "branches_read": len(branches),
-        "file_bytes_per_event": round(path.stat().st_size / EVENTS),
-        "events_per_cpu_second": round(EVENTS / chain),
-        "reading_events_per_cpu_second": round(EVENTS / reading),
-        "coffea_runner_events_per_cpu_second": round(EVENTS / coffea),
-        "chain_over_reading": round(statistics.median(c / r for c, r, _ in rounds), 2),
-        "coffea_runner_over_chain": round(statistics.median(f / c for c, _, f in rounds), 2),
+        "file_bytes_per_event": round(path.stat().st_size / events),
+        "events_per_cpu_second": round(events / chain),
+        "reading_events_per_cpu_second": round(events / reading),
+        "coffea_runner_events_per_cpu_second": round(events / coffea),
+        "plain_awkward_events_per_cpu_second": round(events / awkward),
+        "plain_awkward_without": list(awkward_chain.LEFT_OUT),
+        "plain_awkward_differences_by_cut": unlike,
+        "fixed_cpu_seconds_per_run": round(fixed, 3),
+        "chain_over_reading": round(statistics.median(c / r for c, r, *_ in rounds), 2),
+        "chain_over_reading_without_fixed": round(
+            statistics.median((c - f) / r for c, r, f, *_ in rounds), 2
+        ),
+        "coffea_runner_over_chain": round(statistics.median(row[3] / row[0] for row in rounds), 2),
+        "plain_awkward_over_chain": round(statistics.median(row[4] / row[0] for row in rounds), 2),
+        "parts_per_cent": parts(path, out),
     }
 
 
@@ -157,7 +229,7 @@ def speed_up(path: Path, out: Path) -> float:
         seconds = []
         for workers in (1, 2):
             started = time.perf_counter()
-            run_chain(path, out, executor="futures", workers=workers, chunk_size=25_000)
+            run_chain(path, out, executor="futures", workers=workers)
             seconds.append(time.perf_counter() - started)
         ratios.append(seconds[0] / seconds[1])
     return round(statistics.median(ratios), 2)
@@ -165,20 +237,25 @@ def speed_up(path: Path, out: Path) -> float:
 
 def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        short, long = Path(folder) / "short.root", Path(folder) / "long.root"
-        physics, out = Path(folder) / "physics.root", Path(folder) / "out"
+        place = Path(folder)
+        short, long, out = place / "short.root", place / "long.root", place / "out"
+        few_beam, few, physics = place / "beam.root", place / "few.root", place / "physics.root"
+        write_run(few_beam, FEW)
         write_run(short, EVENTS)
-        write_run(long, 4 * EVENTS)
-        write_physics(physics, EVENTS)
-        memory = {
-            "events": [EVENTS, 4 * EVENTS],
-            "peak_MB": [peak_memory(short), peak_memory(long)],
+        write_physics(few, FEW)
+        write_physics(physics, TRIGGERS)
+        found = {
+            "beam electrons": compare(short, few_beam, out, EVENTS),
+            "physics triggers": compare(physics, few, out, TRIGGERS),
         }
+        physics.unlink()
+        write_run(long, 4 * EVENTS)
+        peaks = [peak_memory(short), peak_memory(long)]
+        long.unlink()
+        write_physics(physics, LONG)
         return {
-            "events": EVENTS,
-            "beam electrons": compare(short, out),
-            "physics triggers": compare(physics, out),
-            "two_workers_over_one": speed_up(long, out),
-            "memory": memory,
-            "memory_ratio": round(memory["peak_MB"][1] / memory["peak_MB"][0], 3),
+            **found,
+            "two_workers_over_one": {"events": LONG, "ratio": speed_up(physics, out)},
+            "memory": {"events": [EVENTS, 4 * EVENTS], "peak_MB": peaks},
+            "memory_ratio": round(peaks[1] / peaks[0], 3),
         }
