@@ -54,7 +54,7 @@ CONDITIONS = """\
 ## Conditions
 
 Text files with validity by run, one folder per setup; how they are written and what wins where two
-overlap is told in [calib/README.md](../calib/README.md). Columns without a default must be there.
+overlap is told in [conditions](conditions.md). Columns without a default must be there.
 Beside these, each number `NAME` may have a column `NAME_error`, its standard deviation, and each
 row a column `entries`, what it is from; both are for people only.
 """

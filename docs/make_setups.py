@@ -92,8 +92,9 @@ def sources() -> str:
 def selections() -> str:
     """Which selections and conditions belong to a setup."""
     rows = [("setup", "selections", "conditions")]
+    of = {name: load_selection(name).setup for name in list_selections()}
     for setup in list_setups():
-        names = [n for n in list_selections() if load_selection(n).setup == setup]
+        names = [name for name, wanted in of.items() if wanted == setup]
         folder = shipped_folder("calib") / setup
         files = sorted(path.stem for path in folder.glob("*.txt"))
         rows.append((

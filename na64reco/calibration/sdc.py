@@ -169,7 +169,7 @@ class SdcFile:
         if self.nearest(run) != run:
             msg = (
                 f"{self.describe_gap(run)} Extend a `runs=` or add a block for the run, or ask "
-                "for the nearest valid conditions."
+                "for the nearest valid conditions (--nearest-conditions)."
             )
             raise ConditionsError(msg)
         return self._collect(run)

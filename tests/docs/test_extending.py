@@ -22,7 +22,7 @@ from na64reco.setup import list_setups
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "extending.md").read_text(encoding="utf-8")
-GUIDES = ("setups", "extending")
+GUIDES = ("quick_start", "concepts", "setups", "conditions", "extending")
 
 
 def recipes():
