@@ -49,6 +49,7 @@ nitpicky = True
 # Types of other libraries and of private helpers have no page here to be linked to.
 nitpick_ignore_regex = [(r"py:.*", r".*")]
 default_role = "code"
+smartquotes = False  # they would make a dash of the beginning of an option
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_links_external_new_tab = False
@@ -57,7 +58,10 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 
 # Python ----------------------------------------------------------------------------------------
-autodoc_typehints = "none"  # they are in the signature's docstring in words
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 numpydoc_show_class_members = False

@@ -29,6 +29,12 @@ COMMON = {"--quiet", "--verbose"}
 """Options of every command: told once."""
 
 
+def _options(text: str) -> str:
+    """Help in which options are code."""
+    parts = re.split(r"(`[^`]*`)", text)  # what is code already stays
+    return "".join(p if p[:1] == "`" else re.sub(r"--[a-z][a-z-]*", r"`\g<0>`", p) for p in parts)
+
+
 def _text(words: str) -> str:
     """Help as Markdown: rich's markup out, what begins with a command as a block."""
     paragraphs = inspect.cleandoc(words).split("\n\n")
@@ -43,7 +49,8 @@ def _text(words: str) -> str:
                 lines.append("```shell")
             lines += [" ".join(plain.split()), "```", ""]
         else:
-            lines += [plain.replace("**Example**", "Example:").replace("**Examples**", "Examples:")]
+            plain = plain.replace("**Example**", "Example:").replace("**Examples**", "Examples:")
+            lines.append(_options(plain))
             lines.append("")
     return "\n".join(lines)
 
@@ -80,7 +87,7 @@ def parameters(command: Callable[..., None]) -> list[Parameter]:
         kind = _kind(annotation, info) + (", repeatable" if repeated else "")
         default = _default(one.default, names, is_flag=annotation is bool)
         shown = info.metavar or name.upper()
-        found.append(Parameter(names, is_option, shown, kind, default, info.help or ""))
+        found.append(Parameter(names, is_option, shown, kind, default, _options(info.help or "")))
     return found
 
 

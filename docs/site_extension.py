@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 COMING = ("quick_start", "concepts", "setups", "interoperability", "conditions", "extending")
+STANDARD = {"Mapping", "Path", "Sequence"}
 ENTRY = """<!doctype html>
 <html lang="en-GB">
 <meta charset="utf-8">
@@ -45,6 +46,13 @@ def _link_folders(app: Sphinx, tree: nodes.document) -> None:
             node.replace_self(node.children)
 
 
+def _unlink_ambiguous(_: Sphinx, tree: nodes.document) -> None:
+    """Types of a signature that are the standard library's must not lead to ours of that name."""
+    for node in list(tree.findall(addnodes.pending_xref)):
+        if node.get("refdomain") == "py" and node["reftarget"] in STANDARD:
+            node.replace_self(node.children)
+
+
 def _inline_formula(writer: HTML5Translator, node: nodes.Element) -> None:
     writer.body.append(latex2mathml.tex2mathml(node.astext()))
     raise nodes.SkipNode
@@ -70,5 +78,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_html_math_renderer("mathml", (_inline_formula, None), (_block_formula, None))
     app.connect("build-finished", _write_entry)
     app.connect("doctree-read", _link_folders)
+    app.connect("doctree-read", _unlink_ambiguous)
     app.connect("source-read", _only_written)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
