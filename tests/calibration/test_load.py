@@ -272,7 +272,8 @@ def test_outside_all_shipped_conditions() -> None:
         load_conditions(SETUP, 5000)
     assert re.search(
         r"2022-electron/ecal\.txt has no conditions for run 5000: the nearest after is 6035-6999\. "
-        r"Extend a `runs=` or add a block for the run, or ask for the nearest valid conditions\.",
+        r"Extend a `runs=` or add a block for the run, or ask for the nearest valid conditions "
+        r"\(--nearest-conditions\)\.",
         str(caught.value),
     )
 
