@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,6 +56,7 @@ def jsroot():
         assert done.stderr == ""
         return json.loads(done.stdout)[str(path)]
 
+    read.folder = folder
     return read
 
 
@@ -190,3 +193,21 @@ def test_the_ends_of_every_type(jsroot, tmp_path):
     for name, values in columns.items():
         got = as_numpy(found[name.replace(".", "_")], values.dtype)
         np.testing.assert_array_equal(got, values, name)
+
+
+def test_the_example_of_the_documentation(jsroot, out):
+    page = (HERE.parents[1] / "docs" / "interoperability.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```javascript\n(.*?)```", page, flags=re.DOTALL)
+    script = jsroot.folder / f"example_{os.getpid()}.mjs"
+    try:
+        script.write_text(code)
+        done = subprocess.run(
+            ["node", script], cwd=out.parent, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        script.unlink()
+    assert done.returncode == 0, done.stderr
+    with uproot.open(out / "histograms.root") as file:
+        content = file["data/ecal_hcal__all"].values(flow=True)[88, 1]
+    assert content > 10
+    assert done.stdout == f"data, all cuts E_ECAL [GeV] {content:g}\n"
