@@ -50,7 +50,7 @@ def _unlink_ambiguous(_: Sphinx, tree: nodes.document) -> None:
     """Types of a signature that are the standard library's must not lead to ours of that name."""
     for node in list(tree.findall(addnodes.pending_xref)):
         if node.get("refdomain") == "py" and node["reftarget"] in STANDARD:
-            node.replace_self(node.children)
+            node.replace_self(nodes.Text(node["reftarget"]))
 
 
 def _inline_formula(writer: HTML5Translator, node: nodes.Element) -> None:
