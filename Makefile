@@ -2,6 +2,7 @@
 # make test   set everything up and run all checks and tests
 # make docs   the documentation as a site in out/site, warnings as errors
 # make pages  remake the pages of docs/ that are made from the code
+# make notebooks  execute notebooks/ and keep what they show (a minute)
 # make bench  speed and memory of the chain, as JSON
 # make figures  remake the figures of limits and setups in docs/images (two minutes)
 # make screenshots  remake the pictures of report and display in docs/images (needs chromium)
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test lint docs pages bench figures screenshots samples clean help
+.PHONY: demo test lint docs pages notebooks bench figures screenshots samples clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -51,6 +52,9 @@ docs: $(VENV)/.docs
 pages: $(VENV)/.base
 	for page in columns selection_reference setup_reference file_reference commands; do \
 	  $(BIN)/python docs/make_$$page.py || exit 1; done
+
+notebooks: $(VENV)/.test
+	$(BIN)/python notebooks/execute.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
