@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from na64reco.cli import completion
 from na64reco.cli.common import print_json, progress_bar, say, written
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ def export_command(  # noqa: PLR0917 - the options of the command
         ),
     ] = None,
     columns: Annotated[
-        str, typer.Option(help="NAME,NAME,... such as ecal.energy; default: all.")
+        str,
+        typer.Option(
+            help="NAME,NAME,... such as ecal.energy; default: all.",
+            autocompletion=completion.columns,
+        ),
     ] = "",
     dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
     hepdata: Annotated[

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +17,10 @@ from typer.testing import CliRunner
 
 from na64reco.cli import app
 from na64reco.errors import InferenceError, OutputExistsError
+from na64reco.processors import DatasetReport
 from na64reco.report.hepdata import About, write_submission
+from na64reco.report.hepdata_tables import plane_tables
+from na64reco.selection import Counts, Cutflow, empty_histograms, load_selection
 
 LIMIT = ("limit", "na64mu-2024", "--model", "lmutau-dark", "--alpha-d", "0.02", "--json")
 ALPHA = (1 - 0.6827) / 2
@@ -221,6 +226,61 @@ def test_plane(submission, out, sample, column):
     assert found.sum() > 100
     if sample == "signal":
         np.testing.assert_allclose(squares, variances, rtol=1e-4)
+
+
+def test_limits_that_lie_in_the_output_folder(submission, out, limit, tmp_path):
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    shutil.copy(limit, copy / "mine.json")
+    found = write_submission([copy], tmp_path / "s", dataset="signal")
+    assert found.tables[:2] == ("Upper limits, lmutau-dark, na64mu-2024", "Cutflow, signal")
+    assert not any(name.endswith(", data") for name in found.tables)
+    name = "limit_lmutau-dark.yaml"
+    assert (tmp_path / "s" / name).read_bytes() == (submission[0] / name).read_bytes()
+    assert all(path.is_file() for path in found.files)
+
+
+SELECTION = """\
+name: s
+setup: 2022-electron
+blind: box
+periods: {early: [6035, 6200], late: [6201, 6999]}
+cuts: [{name: trigger, variable: trigger.physics}]
+regions:
+  box:
+    ecal.energy: [null, {by: period, values: {early: 25.0, late: 40.0}}]
+    hcal.energy: [10.0, 20.0]
+histograms:
+  plane:
+    axes:
+      - {variable: ecal.energy, bins: 12, range: [0, 120]}
+      - {variable: hcal.energy, edges: [0, 5, 10, 15, 30]}
+    at: [all]
+"""
+
+
+def test_a_box_of_several_periods(tmp_path):
+    """Bins are hidden that the box of any period touches; what is empty elsewhere is left out."""
+    path = tmp_path / "s.yaml"
+    path.write_text(SELECTION)
+    selection = load_selection(path)
+    (histogram,) = empty_histograms(selection).values()
+    histogram.fill([45.0, 45.0, 5.0], [12.0, 12.0, 7.0])
+    flow = Cutflow(("trigger",), 9, (3,), (3,), (9,), (("box", None),))
+    data = DatasetReport("d", 9, False, "box", flow, Counts(), {"plane__all": histogram}, 3)
+    (found,) = plane_tables(selection, data)
+    x, y = ([(b["low"], b["high"]) for b in axis.values] for axis in found.independent)
+    cells = dict(zip(zip(x, y, strict=True), found.dependent[0].values, strict=True))
+    expected = {
+        ((low, low + 10), side): {"value": "blinded"}
+        for low in (0, 10, 20, 30)
+        for side in ((10, 15), (15, 30))
+    }
+    expected |= {((40, 50), (10, 15)): {"value": 2}, ((0, 10), (5, 10)): {"value": 1}}
+    assert cells == expected
+    shown = replace(data, blinded=None)
+    (opened,) = plane_tables(selection, shown)
+    assert [cell["value"] for cell in opened.dependent[0].values] == [1, 2]
 
 
 def test_nothing_but_a_submission_is_replaced(limit, tmp_path):

@@ -127,6 +127,11 @@ def test_weights_variable_bins_and_flow(jsroot, tmp_path):
     z_outer = [-np.inf, 0, 0.5, 1, np.inf]
     counts = np.histogramdd(np.stack([x, y, z], axis=1), [outer, y_outer, z_outer])[0]
     assert found["b/three"]["values"] == counts.ravel(order="F").tolist()
+    with uproot.open(path) as file:
+        again = file["a/one"].to_hist()
+        assert again.values(flow=True).tolist() == one["values"]
+        assert again.variances(flow=True).tolist() == one["sumw2"]
+        assert again.axes[0].edges.tolist() == edges
     # What the box of statistics is made of.
     inside = (x >= edges[0]) & (x < edges[-1])
     assert one["statistics"]["fTsumw"] == weight[inside].sum()
