@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from na64reco.report.page_axes import new_figure
+from na64reco.report.page_axes import log_axis, new_figure
 from na64reco.report.page_figures import (
     COLOURS,
     picture,
@@ -51,8 +51,7 @@ def cutflow_picture(folder: RunFolder) -> Picture | None:
                 textcoords="offset points", fontsize=7, annotation_clip=False,
             )  # fmt: skip
     if smallest < 0.02:
-        ax.set_xscale("log")
-        ax.set_xlim(0.3 * smallest, (1 / (0.3 * smallest)) ** 0.12)
+        log_axis(ax, 0.3 * smallest, (1 / (0.3 * smallest)) ** 0.12, axis="x")
     else:
         ax.set_xlim(0, 1.12)
     ax.set_ylim(len(cuts) - 0.5, -0.5)

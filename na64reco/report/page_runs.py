@@ -46,10 +46,11 @@ def runs_picture(folder: RunFolder) -> Picture | None:
     """Cuts by runs: of the events that pass all cuts before, those that pass."""
     cuts = folder.selection.cut_names
     datasets = [d for d in folder.datasets if len(d.counts)]
-    if not datasets or not cuts:
-        return None
     parts = [(d, *run_counts(d)) for d in datasets]
     columns = sum(len(runs) for _, runs, _, _ in parts) + len(parts) - 1
+    # Of one run alone the cutflow says the same.
+    if columns < 2 or not cuts:
+        return None
     shares = np.full((len(cuts), columns), np.nan)
     ticks: list[tuple[int, str]] = []
     names: list[tuple[float, str]] = []
@@ -102,6 +103,8 @@ def _draw(
                     column, row, f"{100 * share:.3g}", ha="center", va="center", fontsize=7,
                     color="black" if share > 0.6 else "white",
                 )  # fmt: skip
+    else:
+        _scale(ax, colours)
     every = -(-len(ticks) // _LABELS)
     ax.set_xticks(
         [t for t, _ in ticks[::every]],
@@ -120,6 +123,22 @@ def _draw(
             place, height, plain(name), ha="center", va="bottom", fontsize=8.5,
             transform=ax.get_xaxis_transform(),
         )  # fmt: skip
+
+
+def _scale(ax: Any, colours: Any) -> None:
+    """Which colour is which efficiency."""
+    place, figure = ax.get_position(), ax.figure
+    width = figure.get_figwidth()
+    bar = figure.add_axes((place.x1 + 0.12 / width, place.y0, 0.14 / width, place.height))
+    steps = np.linspace(0.0, 1.0, 64)[:, None]
+    bar.imshow(
+        colours(steps), extent=(0, 1, 0, 100), origin="lower", aspect="auto", interpolation="none"
+    )  # fmt: skip
+    bar.set_xticks([])
+    bar.yaxis.tick_right()
+    bar.yaxis.set_label_position("right")
+    bar.yaxis.set_label_coords(1 + 0.5 / 0.14, 1.0)
+    bar.set_ylabel("efficiency [%]", fontsize=9)
 
 
 def _rows(

@@ -61,6 +61,8 @@ def _read(folder: RunFolder) -> str:
     events: Any = folder.record["events"]
     if folder.blinded is None:
         return f"{_count(events['read'])} of {_count(events['in_files'])} read"
+    if events["in_files"] is None:  # of a file that could not be opened nobody knows
+        return "those of all good files read"
     if events["read"] == events["in_files"]:
         return "all read"
     return f"{100 * events['read'] / max(events['in_files'], 1):.3g} % read"

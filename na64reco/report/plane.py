@@ -133,7 +133,8 @@ def _draw(ax: Axes, selection: Selection, dataset: DatasetReport, plane: Plane) 
     ax.set_title(plain(f"{dataset.name} ({kind}), {stage}"), loc="left")
     if not counts.any():
         ax.text(
-            0.5, 0.6, "no entries", transform=ax.transAxes, ha="center", va="center", color=_GREY
+            0.5, 0.6, "no entries", transform=ax.transAxes, ha="center", va="center", color=_GREY,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
         )  # fmt: skip
 
 

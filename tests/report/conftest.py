@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import hist
 import pytest
 
@@ -76,3 +79,28 @@ def dataset(selection, cutflow):
         histograms=planes,
         selected=5,
     )
+
+
+@pytest.fixture
+def chromium(tmp_path):
+    """A function that opens a page in a browser and gives its elements and what was logged."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("the browser chromium is not installed (Debian's package of that name)")
+
+    def load(path, width=500):
+        options = (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+        )
+        done = subprocess.run(
+            [browser, *options, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
+             "--v=0", f"--window-size={width},900", "--virtual-time-budget=10000", "--dump-dom",
+             path.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        return done.stdout, done.stderr
+
+    return load

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
-import subprocess
+import struct
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -312,28 +314,52 @@ def test_an_incomplete_folder_says_what_to_do(folder, tmp_path):
         read_run_folder(other)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's package chromium is missing")
-def test_a_browser_shows_it_without_complaint(written, tmp_path):
-    """Every picture is decoded, none is wider than a phone, the script runs, nothing is logged."""
-    probe = (
-        "<script>addEventListener('load', () => { document.title = JSON.stringify({"
-        "images: [...document.images].map(i => i.complete && i.naturalWidth > 100),"
-        "wide: document.documentElement.scrollWidth <= innerWidth}); });</script>"
-    )
-    copy = tmp_path / "probe.html"
-    copy.write_text(written.path.read_text().replace("</body>", f"{probe}</body>"))
-    done = subprocess.run(
-        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=500,900",
-         f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0",
-         "--virtual-time-budget=5000", "--dump-dom", copy.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
-    title = Page(done.stdout.strip()).text
-    found = json.loads(next(t for t in title if t.startswith('{"images"')))
-    assert len(found["images"]) == len(written.figures)
-    assert all(found["images"])
-    assert found["wide"]
+PROBE = """
+<script>addEventListener("load", () => {
+  const saved = [];
+  HTMLAnchorElement.prototype.click = function () { saved.push([this.download, this.href]); };
+  const figures = [...document.querySelectorAll("figure")];
+  for (const button of document.querySelectorAll(".files button")) { button.click(); }
+  const zoom = document.getElementById("zoom");
+  figures[0].querySelector("img").dispatchEvent(new KeyboardEvent("keydown", {key: "Enter"}));
+  const opened = zoom.open;
+  zoom.querySelector("button").click();
+  parent.document.title = JSON.stringify({
+    images: figures.map((f) => f.querySelector("img")).map((i) => i.complete && i.naturalWidth > 100),
+    reached: figures.every((f) => f.querySelector("img").tabIndex === 0),
+    wide: document.documentElement.scrollWidth > innerWidth, width: innerWidth,
+    sizes: figures.map((f) => [f.querySelector("img").naturalWidth, f.querySelector("img").naturalHeight]),
+    opened, closed: !zoom.open, saved: saved.map(([name, href]) => [name, href.slice(0, 100)])});
+});</script></body>"""
+
+
+def test_a_browser_shows_it_without_complaint(written, chromium, tmp_path):
+    """Every picture is decoded, PNG and SVG are made, a phone's width is enough, nothing is logged."""
+    text = written.path.read_text().replace("</body>", PROBE)
+    frame = f'<iframe width="400" height="900" style="border:0" srcdoc="{escape(text)}"></iframe>'
+    wrapper = tmp_path / "phone.html"
+    wrapper.write_text(f'<!DOCTYPE html><meta charset="utf-8"><title></title>{frame}')
+    dom, log = chromium(wrapper)
+    assert "CONSOLE" not in log
+    title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)
+    found = json.loads(unescape(title[1]))
+    assert found["images"] == [True] * len(written.figures)
+    assert found["width"] == 400
+    assert not found["wide"]
+    assert found["reached"]
+    assert found["opened"]
+    assert found["closed"]
+    saved = dict(found["saved"])
+    assert set(saved) == {f"{n}.{k}" for n in written.figures for k in ("png", "svg")}
+    for name, size in zip(written.figures, found["sizes"], strict=True):
+        assert saved[f"{name}.svg"].startswith("data:image/svg+xml;base64,")
+        head, _, content = saved[f"{name}.png"].partition(";base64,")
+        assert head == "data:image/png"
+        # Width and height stand in the first chunk.
+        assert struct.unpack(">II", base64.b64decode(content[:32])[16:24]) == tuple(
+            2 * v for v in size
+        )
+        assert size[0] > 300
 
 
 def test_poisson_intervals_cover_as_they_should():
