@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,29 +29,6 @@ def test_the_selection_of_the_readme_loads(tmp_path):
     path.write_text(text, encoding="utf-8")
     cut = next(c for c in load_selection(path).cuts if c.name == "incoming track")
     assert cut.window == (97, 103)
-
-
-def test_every_command_of_the_readme_exists():
-    from typer.testing import CliRunner
-
-    from na64reco.cli import app
-
-    names = set(re.findall(r"^    na64reco (\w+)", README, flags=re.MULTILINE))
-    assert {"simulate", "inspect", "run"} <= names
-    for name in names:
-        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
-
-
-@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")))
-def test_links_lead_somewhere(page):
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (page.parent / target).exists(), f"{page}: {target}"
-
-
-def test_the_page_of_columns_is_that_of_the_schema():
-    page = runpy.run_path(str(ROOT / "docs" / "make_columns.py"))["page"]()
-    assert (ROOT / "docs" / "columns.md").read_text(encoding="utf-8") == page
 
 
 def test_samples_are_those_that_their_readme_lists():
