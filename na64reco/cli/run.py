@@ -54,8 +54,8 @@ def run_command(  # noqa: PLR0917 - the options of the command
     ] = "events",
     memory: Annotated[
         float,
-        typer.Option(min=0.5, help="GB that a process of --executor futures may hold."),
-    ] = 4.0,
+        typer.Option(min=0.5, help="GB that a process may hold (not --executor dask)."),
+    ] = 1.5,
     timeout: Annotated[
         float,
         typer.Option(min=1, help="Seconds after which such a process is taken for hung."),
@@ -131,8 +131,11 @@ def run_command(  # noqa: PLR0917 - the options of the command
 
     lean_numba()
     from na64reco.processors import run
+    from na64reco.processors.workers import limited_memory
 
-    with _chunks_stay(out), progress_bar("Events", "events") as progress:
+    allowed = int(memory * 1e9)
+    limit = limited_memory(allowed if executor == "iterative" else None)
+    with _chunks_stay(out), limit, progress_bar("Events", "events") as progress:
         report = run(
             selection,
             files,
@@ -142,7 +145,7 @@ def run_command(  # noqa: PLR0917 - the options of the command
             workers=workers,
             scheduler=scheduler,
             chunk_size=chunk_size,
-            memory=int(memory * 1e9),
+            memory=allowed,
             timeout=timeout,
             skip_bad_files=skip_bad_files,
             resume=resume,

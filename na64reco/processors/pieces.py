@@ -26,10 +26,14 @@ __all__ = ["MEMORY", "ColumnSizes", "column_sizes", "pieces_of"]
 
 MEMORY: Final = 1_500_000_000
 """Bytes that a process may hold where nothing else is said."""
-PIECE: Final = 200_000_000
-"""Bytes of all columns, without compression, that are read at a time. Energies, tracks and what
-else is made of them come to 1.2 times as much, and the program itself to 0.3 GB."""
-_LARGEST: Final = 0.4
+PIECE: Final = 150_000_000
+"""Bytes of all columns, without compression, that are read at a time at most. With energies, tracks
+and all else that is made of them a process holds 2.2 times as much (by the measure of its limit:
+reserved, but not all of it used, 3.7 times), and 0.3 GB for itself."""
+_SMALLEST_PIECE: Final = 20_000_000
+_PROGRAM: Final = 500_000_000
+_SHARE: Final = 0.15
+_LARGEST: Final = 0.3
 """Share of a process's memory that one basket may take: it is decompressed as a whole."""
 _MOST_PACKED: Final = 20.0
 _OBJECT_BYTES: Final = slice(6, 10)
@@ -125,7 +129,7 @@ def _field_name(fields: Any, number: int) -> str:
 def pieces_of(file: HitFile, start: int, stop: int) -> list[tuple[int, int]]:
     """Entries start .. stop - 1 of a file in parts that fit into memory, as (start, stop).
 
-    They depend on the file alone, so that whoever reads it gets the same.
+    Where a process may hold less than `MEMORY`, they are smaller.
 
     Raises
     ------
@@ -134,7 +138,8 @@ def pieces_of(file: HitFile, start: int, stop: int) -> list[tuple[int, int]]:
     """
     sizes = column_sizes(file, start, stop)
     _refuse_giants(file.path, sizes)
-    return cut(sizes, start, stop, PIECE)
+    limit = min(PIECE, max(int(_SHARE * (_memory() - _PROGRAM)), _SMALLEST_PIECE))
+    return cut(sizes, start, stop, limit)
 
 
 def _refuse_giants(path: str, sizes: tuple[ColumnSizes, ...]) -> None:
@@ -146,7 +151,7 @@ def _refuse_giants(path: str, sizes: tuple[ColumnSizes, ...]) -> None:
                 f"{path}: a basket of {column.name!r} holds {largest / 1e6:.0f} MB without "
                 f"compression, and a process of {_memory() / 1e9:.1f} GB can take one of "
                 f"{allowed / 1e6:.0f} MB. Write the file with clusters of some 10000 events, or "
-                "give processes more memory (--executor futures --memory); else it is damaged."
+                "give processes more --memory; else it is damaged."
             )
             raise FileFormatError(msg)
 

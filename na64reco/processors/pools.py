@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from na64reco.errors import did_you_mean
+from na64reco.processors.pieces import MEMORY
 from na64reco.processors.workers import Lost, ProcessPool, WorkerError
 
 if TYPE_CHECKING:
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
 
     Task = tuple[Any, ...]
 
-__all__ = ["EXECUTORS", "ExecutorName", "Lost", "Pool", "WorkerError", "open_pool"]
+__all__ = [
+    "EXECUTORS",
+    "MEMORY",
+    "TIMEOUT",
+    "ExecutorName",
+    "Lost",
+    "Pool",
+    "WorkerError",
+    "open_pool",
+]
 
 ExecutorName: TypeAlias = Literal["iterative", "futures", "dask"]
 EXECUTORS: tuple[ExecutorName, ...] = ("iterative", "futures", "dask")
 
-MEMORY = 4_000_000_000
-"""Bytes of data that a process of the pool may hold by default."""
 TIMEOUT = 1800.0
 """Seconds after which a process of the pool that works on one chunk is taken for hung."""
 

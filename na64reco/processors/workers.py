@@ -13,8 +13,9 @@ import signal
 import time
 import traceback
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import Na64recoError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Task = tuple[Any, ...]
 
-__all__ = ["Lost", "ProcessPool", "WorkerError"]
+__all__ = ["Lost", "ProcessPool", "WorkerError", "limited_memory"]
 
 ATTEMPTS = 3
 """How often a task may take its process down before it is given up."""
@@ -106,7 +107,7 @@ class ProcessPool:
     ) -> None:
         # Not fork: a forked copy of a process with threads (numba, uproot, dask) may hang.
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["na64reco.processors.chunks"])
+        self._context.set_forkserver_preload(["na64reco.processors.warm"])
         self._memory, self._timeout = memory, timeout
         self._failed_starts = 0
         self._workers = [_Worker(self._context, memory) for _ in range(workers)]
@@ -231,15 +232,44 @@ class ProcessPool:
                 yield number, ending if guilty else None
 
 
+def _limit_data(memory: int) -> None:
+    # Anonymous memory only: mapped files may be as large as they like.
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextmanager
+def limited_memory(memory: int | None) -> Iterator[None]:
+    """Let this process hold no more than so many bytes of data, for the length of a block.
+
+    What does not fit is a `MemoryError`, which a file is to blame for, instead of the end of
+    whatever the system chooses to kill. A process that holds more than half of it beforehand is
+    not there for this block alone, and left as it is.
+    """
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    if memory is None or 2 * _held() > memory:
+        yield
+        return
+    _limit_data(memory)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _held() -> int:
+    """Bytes of data that this process holds, by the measure of the limit."""
+    words = Path("/proc/self/status").read_text(encoding="ascii").split()
+    return 1024 * int(words[words.index("VmData:") + 1])
+
+
 def _work(connection: Connection, memory: int | None) -> None:
     """What a process does until its pipe is closed."""
     # Ctrl-C reaches the whole process group; the driver decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if memory is not None:
-        # Anonymous memory only: mapped files may be as large as they like.
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        _limit_data(memory)
     with suppress(OSError):
         connection.send((True, "ready"))
     function: Callable[..., Any] | None = None
