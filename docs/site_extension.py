@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
 
-COMING = ("quick_start", "concepts", "setups", "interoperability", "conditions", "extending")
 STANDARD = {"Mapping", "Path", "Sequence"}
 ENTRY = """<!doctype html>
 <html lang="en-GB">
@@ -64,20 +63,10 @@ def _block_formula(writer: HTML5Translator, node: nodes.Element) -> None:
     raise nodes.SkipNode
 
 
-def _only_written(app: Sphinx, page: str, source: list[str]) -> None:
-    """Pages that are still being written are left out of the table of contents."""
-    if page != app.config.root_doc:
-        return
-    for name in COMING:
-        if f"docs/{name}" not in app.env.found_docs:
-            source[0] = source[0].replace(f"\n{name}\n", "\n")
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (_inline_formula, None), (_block_formula, None))
     app.connect("build-finished", _write_entry)
     app.connect("doctree-read", _link_folders)
     app.connect("doctree-read", _unlink_ambiguous)
-    app.connect("source-read", _only_written)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
