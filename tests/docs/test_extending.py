@@ -132,6 +132,17 @@ def test_all_recipes_are_tested():
     }  # fmt: skip
 
 
+def test_places_of_a_new_detector_exist():
+    rows = re.findall(r"^\| `(na64reco/[\w/]+\.py)` \| (`.*?`) \|", PAGE, flags=re.MULTILINE)
+    assert len(rows) == 13
+    for path, names in rows:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^(def |class )?{name}\b", text, flags=re.MULTILINE), (path, name)
+    for path in re.findall(r"in `(na64reco/[\w/]+\.py)`", PAGE):
+        assert (ROOT / path).exists(), path
+
+
 def test_tables_of_setups_are_those_of_the_files(script):
     text = (DOCS / "setups.md").read_text(encoding="utf-8")
     made = script("make_setups")["filled"](text)
