@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from na64reco.cli.common import Verbosity, say, set_verbosity, verbosity, warn
 from na64reco.cli.exit_codes import ExitCode
+from na64reco.cli.near_files import near_files
 from na64reco.errors import Na64recoError, did_you_mean
 
 if TYPE_CHECKING:
@@ -41,10 +42,17 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 class Group(TyperGroup):
     """Commands whose expected errors are messages: exit code 1, nothing else on the screen."""
 
+    _arguments: tuple[str, ...] = ()
+
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Read the options before the command; what an earlier call in this process chose ends."""
         set_verbosity(Verbosity.NORMAL)
         return super().make_context(*arguments, **extra)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; its arguments are kept for messages."""
+        self._arguments = tuple(args)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -56,14 +64,14 @@ class Group(TyperGroup):
             error.message = _with_suggestion(error.message)
             raise
         except Na64recoError as error:
-            fail(str(error))
+            fail(near_files(str(error), self._arguments))
             raise typer.Exit(ExitCode.WRONG) from None
         except OSError as error:
             if error.errno == errno.EPIPE or isinstance(error, BrokenPipeError):
                 _forget_output()
                 raise typer.Exit(ExitCode.BROKEN_PIPE) from None
             where = f"{error.filename}: " if error.filename is not None else ""
-            fail(f"{where}{error.strerror or error}")
+            fail(near_files(f"{where}{error.strerror or error}.", self._arguments))
             raise typer.Exit(ExitCode.WRONG) from None
         except KeyboardInterrupt:
             say("Interrupted. No output was written.")

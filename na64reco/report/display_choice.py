@@ -93,6 +93,8 @@ def parse_where(text: str) -> tuple[Condition, ...]:
                 value = float(word)
             except ValueError:
                 msg = f"--where: {word!r} in {part!r} is not a number, true or false."
+                hint = did_you_mean(column, ["region", "dataset"])
+                msg += f" {hint}" if hint.startswith("Did") else ""
                 raise SelectionError(msg) from None
         found.append(Condition(column, sign, value))
     return tuple(found)

@@ -10,14 +10,17 @@ import logging
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from na64reco.errors import SetupError, did_you_mean
 from na64reco.setup.model import Setup
 from na64reco.yaml_text import read_yaml
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["list_setups", "load_setup"]
 
@@ -52,11 +55,29 @@ def load_setup(name: str | Path) -> Setup:
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in problem['loc']) or '(whole file)'}: "
-            f"{problem['msg']} (found {problem['input']!r:.80})"
+            f"{problem['msg']} (found {problem['input']!r:.80}){_hint(problem)}"
             for problem in error.errors()
         ]
         msg = f"The setup {path} is inconsistent:\n" + "\n".join(lines)
         raise SetupError(msg) from None
+
+
+def _hint(problem: ErrorDetails) -> str:
+    if problem["type"] != "extra_forbidden":
+        return ""
+    *where, key = problem["loc"]
+    parts: set[type[BaseModel]] = {Setup}
+    for name in where:
+        fields = [part.model_fields[name] for part in parts if name in part.model_fields]
+        # Else a name or number of one's own: of a counter, of a station in a list.
+        parts = set().union(*(_parts_in(field.annotation) for field in fields)) or parts
+    return f". {did_you_mean(str(key), {name for part in parts for name in part.model_fields})}"
+
+
+def _parts_in(annotation: Any) -> set[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return set().union(*map(_parts_in, get_args(annotation)))
 
 
 def _find(name: str | Path) -> Path:
