@@ -22,7 +22,8 @@ def draw_view(ax: Axes, view: EventView, *, across: Across) -> None:
     setup = view.setup
     x = across == "x"
     labels = draw_parts(ax, setup, across=across)
-    low, high = _limits(ax, setup)
+    room = _room(ax, max((len(label.text) for label in labels), default=0))
+    low, high = _limits(ax, setup, below=0.3 if x else 0.12, room=room)
     z = np.linspace(low, high, 400)
     nominal = [setup.beam_x(v) for v in z] if x else np.full(len(z), setup.beam.y)
     ax.plot(z * MM_TO_M, nominal, color="#555555", lw=0.8, ls=":", zorder=2, label="nominal beam")
@@ -35,7 +36,7 @@ def draw_view(ax: Axes, view: EventView, *, across: Across) -> None:
     ax.set_xlim(low * MM_TO_M, high * MM_TO_M)
     ax.set_ylabel("x [mm]" if x else "y [mm]")
     ax.set_title("from above" if x else "from the side", loc="left", fontsize=9)
-    write_labels(ax, labels)
+    write_labels(ax, labels, room=room)
     if x:
         ax.legend(loc="lower left", framealpha=0.9, ncols=4, markerscale=1.2)
 
@@ -44,11 +45,21 @@ def _name(track: Any) -> str:
     return f"track {track.spectrometer}, {track.momentum:.1f} GeV/c"
 
 
-def _limits(ax: Axes, setup: Any) -> tuple[float, float]:
+def _room(ax: Axes, letters: int) -> float:
+    """What the longest name needs of the height, of letters of 7 points."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    height = 72 * figure.get_figheight() * ax.get_position().height
+    return (5.1 * letters + 5) / height
+
+
+def _limits(ax: Axes, setup: Any, *, below: float, room: float) -> tuple[float, float]:
     """z of the picture, mm; the vertical range is that of what is drawn, with room for names."""
     box = ax.dataLim
     low, high = float(box.y0), float(box.y1)
-    ax.set_ylim(low - 0.3 * (high - low), high + 0.36 * (high - low))
+    used = room + 0.03
+    above = (1 + below) * used / (1 - used)
+    ax.set_ylim(low - below * (high - low), high + above * (high - low))
     first = min(setup.beam.z, box.x0 / MM_TO_M)
     span = box.x1 / MM_TO_M - first
     return first - 0.01 * span, box.x1 / MM_TO_M + 0.015 * span

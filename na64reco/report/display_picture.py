@@ -124,9 +124,12 @@ def _map(ax: Axes, calorimeter: Any, in_time: Any, out: Any) -> None:
             elif in_time[ix, iy] > 0:
                 text = _energy(in_time[ix, iy])
                 colour = "white" if in_time[ix, iy] > 8 else "black"
-                ax.text(*where, text, ha="center", va="center", fontsize=size, color=colour)
+                # Above the mark of where the track enters.
+                ax.text(
+                    *where, text, ha="center", va="center", fontsize=size, color=colour, zorder=6
+                )  # fmt: skip
             elif out[ix, iy] > 0.05:
-                text = f"({_energy(out[ix, iy])})"
+                text = f"({_short(out[ix, iy])})"
                 ax.text(*where, text, ha="center", va="center", fontsize=size, color="#8A4B00")
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
@@ -141,13 +144,18 @@ def _energy(value: float) -> str:
     return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 0.95 else f"{value:.2f}"
 
 
+def _short(value: float) -> str:
+    """Of a cell narrower than a number in brackets: one digit of what is small."""
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removeprefix("0")
+
+
 def _impact(ax: Axes, name: str, view: EventView) -> None:
     keys = {"ecal": ("track.x_ecal", "track.y_ecal"), "hcal": ("track_out.x_hcal",) * 2}
     if name == "hcal":
         keys["hcal"] = ("track_out.x_hcal", "track_out.y_hcal")
     where = [float(view.columns.get(key, np.nan)) for key in keys.get(name, ())]
     if where and np.isfinite(where).all():
-        ax.plot(*where, "D", mfc="none", mec=COLOURS[1], ms=13, mew=1.5, zorder=5, clip_on=True)
+        ax.plot(*where, "D", mfc="none", mec=COLOURS[1], ms=19, mew=1.3, zorder=5, clip_on=True)
 
 
 def _write_panel(figure: Figure, view: EventView) -> None:
@@ -178,7 +186,7 @@ def _write_panel(figure: Figure, view: EventView) -> None:
         if key in columns and np.isfinite(columns[key]):
             lines.append(f"{label} {columns[key]:.2f} GeV")
     if "ecal.chi2" in columns and np.isfinite(columns["ecal.chi2"]):
-        lines.append(f"shower shape chi2 {columns['ecal.chi2']:.2f}")
+        lines.append(f"shower shape chi2 {columns['ecal.chi2']:.3g}")
     if "srd.energy" in columns:
         lines.append(f"SRD {1e3 * columns['srd.energy']:.1f} MeV")
     if "veto.energy" in columns:
@@ -188,11 +196,18 @@ def _write_panel(figure: Figure, view: EventView) -> None:
 
 def _draw_channels(figure: Figure, view: EventView) -> None:
     """Bars of energies, in MeV, in time and out of time; ticks at one minimum-ionising particle."""
+    from matplotlib.patches import Patch
+
     rows = sum(len(c.names) for c in view.channels.values())
     if not rows:
         return
     gap, height, low = 0.045, 0.30, 0.285
     unit = (height - gap * (len(view.channels) - 1)) / rows
+    in_time, out = Patch(color=_IN), Patch(facecolor=_OUT, hatch="///", edgecolor="white", lw=0)
+    figure.legend(
+        [in_time, out], ["in time", "out of time"], loc="lower right", ncols=2, frameon=False,
+        bbox_to_anchor=(0.985, low + height + 0.012), borderaxespad=0, borderpad=0,
+    )  # fmt: skip
     top = low + height
     for name, channels in view.channels.items():
         size = unit * len(channels.names)

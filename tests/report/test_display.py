@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 import shutil
-import subprocess
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -192,19 +193,67 @@ def check_page(views, folder):
         assert head == "data:image/svg+xml"
         assert base64.b64decode(content).startswith(b"<?xml")
     assert not re.search(r"""(?:src|href)=["'](?!data:)""", text)
-    if shutil.which("chromium") is None:
-        return
-    probe = "<script>document.getElementById('next').click();</script></body>"
-    path.write_text(text.replace("</body>", probe))
-    done = subprocess.run(
-        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu",
-         f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--v=0",
-         "--virtual-time-budget=3000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
-    hidden = [" hidden" in image for image in re.findall(r"<img[^>]*>", done.stdout)]
-    assert hidden == [True, False]  # the second is shown after one step
+
+
+PROBE = """
+<script>addEventListener("load", () => {
+  const frame = document.getElementById("frame");
+  const images = [...frame.querySelectorAll("img")];
+  const state = () => [images.findIndex((i) => !i.hidden), document.getElementById("which").value,
+    images.find((i) => !i.hidden).style.transform];
+  const found = {decoded: images.map((i) => i.complete && i.naturalWidth > 100),
+    page: document.documentElement.scrollWidth <= innerWidth, states: [state()]};
+  const press = (key) => dispatchEvent(new KeyboardEvent("keydown", {key}));
+  const box = frame.getBoundingClientRect();
+  const point = (type, id, x, y) => frame.dispatchEvent(new PointerEvent(type,
+    {pointerId: id, clientX: box.left + x, clientY: box.top + y}));
+  frame.setPointerCapture = () => {};  // there is no pointer
+  for (const step of [
+    () => document.getElementById("next").click(),
+    () => press("ArrowRight"),
+    () => press("ArrowLeft"),
+    () => frame.dispatchEvent(new WheelEvent("wheel",
+      {deltaY: -400 * Math.log(2), clientX: box.left + 100, clientY: box.top + 50})),
+    () => { point("pointerdown", 1, 10, 10); point("pointermove", 1, 40, 30); },
+    () => { point("pointerup", 1, 40, 30); point("pointermove", 1, 90, 90); },
+    () => press("0"),
+    () => { point("pointerdown", 1, 0, 0); point("pointerdown", 2, 100, 0);
+      point("pointermove", 2, 200, 0); },
+    () => document.getElementById("whole").click(),
+  ]) { step(); found.states.push(state()); }
+  document.title = JSON.stringify(found);
+});</script></body>"""
+
+
+def test_the_page_steps_and_zooms_in_a_browser(electron, chromium, tmp_path):
+    """Buttons, keys, wheel, one finger and two; nothing is logged."""
+    path = tmp_path / "events.html"
+    write_display_page([electron, electron], path)
+    path.write_text(path.read_text().replace("</body>", PROBE))
+    dom, log = chromium(path)
+    assert "CONSOLE" not in log
+    found = json.loads(unescape(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]))
+    assert found["decoded"] == [True, True]
+    assert found["page"]
+    expected = [
+        (0, "0", []),
+        (1, "1", [0, 0, 1]),
+        (0, "0", [0, 0, 1]),  # round and round
+        (1, "1", [0, 0, 1]),
+        (1, "1", [-100, -50, 2]),  # (100, 50) stays where it is
+        (1, "1", [-70, -30, 2]),
+        (1, "1", [-70, -30, 2]),  # let go
+        (1, "1", [0, 0, 1]),
+        (1, "1", [-100, 0, 2]),  # twice as far apart, around their middle
+        (1, "1", [0, 0, 1]),
+    ]
+    for (index, chosen, text), (number, value, place) in zip(
+        found["states"], expected, strict=True
+    ):
+        assert (index, chosen) == (number, value)
+        # The browser takes whole pixels of the window, where the frame does not begin with one.
+        numbers = [float(v) for v in re.findall(r"-?[\d.]+(?:e-?\d+)?", text)]
+        assert numbers == pytest.approx(place, abs=2), text
 
 
 def test_conditions_are_parsed_not_evaluated():

@@ -3,7 +3,8 @@
   const frame = document.getElementById("frame");
   const which = document.getElementById("which");
   const images = [...frame.querySelectorAll("img")];
-  let shown = 0, scale = 1, x = 0, y = 0, drag = null;
+  const fingers = new Map();
+  let shown = 0, scale = 1, x = 0, y = 0;
 
   function place() {
     images[shown].style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
@@ -17,31 +18,62 @@
     which.value = String(shown);
     place();
   }
-  document.getElementById("before").addEventListener("click", () => show(shown - 1));
-  document.getElementById("next").addEventListener("click", () => show(shown + 1));
-  document.getElementById("whole").addEventListener("click", whole);
-  which.addEventListener("change", () => show(Number(which.value)));
-  addEventListener("keydown", (event) => {
-    if (event.target === which) { return; }
-    if (event.key === "ArrowRight") { show(shown + 1); }
-    if (event.key === "ArrowLeft") { show(shown - 1); }
-  });
-  frame.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    const box = frame.getBoundingClientRect();
-    const px = event.clientX - box.left, py = event.clientY - box.top;
-    const factor = Math.min(20, Math.max(1, scale * Math.exp(-event.deltaY / 400))) / scale;
-    x = px - factor * (px - x); y = py - factor * (py - y); scale *= factor;
+  // Around a point of the frame, which stays where it is.
+  function zoom(factor, px, py) {
+    const now = Math.min(20, Math.max(1, scale * factor));
+    x = px - now / scale * (px - x); y = py - now / scale * (py - y); scale = now;
     if (scale === 1) { x = 0; y = 0; }
     place();
+  }
+  function zoomMiddle(factor) {
+    zoom(factor, frame.clientWidth / 2, frame.clientHeight / 2);
+  }
+  function inside(event) {
+    const box = frame.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  const actions = {
+    before: () => show(shown - 1),
+    next: () => show(shown + 1),
+    larger: () => zoomMiddle(1.5),
+    smaller: () => zoomMiddle(1 / 1.5),
+    whole,
+  };
+  for (const [name, action] of Object.entries(actions)) {
+    document.getElementById(name).addEventListener("click", action);
+  }
+  which.addEventListener("change", () => show(Number(which.value)));
+  const keys = { ArrowRight: "next", ArrowLeft: "before", "+": "larger", "-": "smaller", 0: "whole" };
+  addEventListener("keydown", (event) => {
+    if (event.target === which || event.ctrlKey || event.metaKey || event.altKey) { return; }
+    if (keys[event.key]) { actions[keys[event.key]](); }
+  });
+
+  frame.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 400), ...inside(event));
   }, { passive: false });
   frame.addEventListener("pointerdown", (event) => {
-    drag = [event.clientX - x, event.clientY - y];
+    fingers.set(event.pointerId, inside(event));
     frame.setPointerCapture(event.pointerId);
   });
   frame.addEventListener("pointermove", (event) => {
-    if (drag) { x = event.clientX - drag[0]; y = event.clientY - drag[1]; place(); }
+    if (!fingers.has(event.pointerId)) { return; }
+    const [px, py] = inside(event);
+    const [ox, oy] = fingers.get(event.pointerId);
+    const other = [...fingers].find(([id]) => id !== event.pointerId);
+    if (other === undefined) {
+      x += px - ox; y += py - oy; place();
+    } else {
+      const [qx, qy] = other[1];
+      const far = Math.hypot(px - qx, py - qy), near = Math.max(1, Math.hypot(ox - qx, oy - qy));
+      zoom(far / near, (px + qx) / 2, (py + qy) / 2);
+    }
+    fingers.set(event.pointerId, [px, py]);
   });
-  frame.addEventListener("pointerup", () => { drag = null; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    frame.addEventListener(end, (event) => { fingers.delete(event.pointerId); });
+  }
   frame.addEventListener("dragstart", (event) => event.preventDefault());
 })();
