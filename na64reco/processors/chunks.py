@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
 from na64reco.events import HitFile, PassingError, open_entries, open_file
+from na64reco.events.remote import is_remote, reconnect
 from na64reco.events.schema import TREE
+from na64reco.processors.allocation import keep_freed_memory
 from na64reco.processors.checksums import Promise, keep_promise
 from na64reco.processors.pieces import pieces_of
 from na64reco.processors.pools import WorkerError
@@ -90,8 +92,8 @@ def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> 
 
 
 def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result:
-    if "://" not in chunk.path:
-        keep_promise(chunk.path, chunk.promise)
+    keep_freed_memory()
+    keep_promise(chunk.path, chunk.promise)
     with _opened(chunk, TREE if mapping is None else mapping.tree) as file:
         parts = pieces_of(file, chunk.start, chunk.stop)
         result = _piece(processor, mapping, file, *parts[0])
@@ -130,7 +132,7 @@ def _opened(chunk: Chunk, tree: str) -> Iterator[HitFile]:
     keep = False
     try:
         yield file
-        keep = chunk.stop < file.entries and "://" not in chunk.path
+        keep = chunk.stop < file.entries and not is_remote(chunk.path)
     finally:
         _forget(file)
         if keep:
@@ -178,5 +180,6 @@ def _persistent(work: Callable[[], T]) -> T:
         try:
             return work()
         except PassingError:
+            reconnect()
             time.sleep(wait)
     return work()
