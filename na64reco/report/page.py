@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from na64reco.errors import OutputExistsError
+from na64reco.errors import InferenceError, OutputExistsError, did_you_mean
 from na64reco.report.page_cutflow import cutflow_picture
 from na64reco.report.page_figures import report_style
 from na64reco.report.page_histograms import GROUPS, histogram_pictures, plane_pictures
@@ -118,11 +118,17 @@ def write_report(
     Raises
     ------
     InferenceError
-        If a folder is no output of `na64reco run`, or the two have no dataset in common.
+        If a folder is no output of `na64reco run`, if there is no such dataset, or if the two
+        folders have none in common.
     OutputExistsError
         If the file exists and is no report.
     """
     folder = read_run_folder(out)
+    names = [d.name for d in folder.datasets]
+    for name in hadrons:
+        if name not in names:
+            msg = f"{out} has no dataset {name!r}. {did_you_mean(name, names)}"
+            raise InferenceError(msg)
     path = Path(out) / REPORT if to is None else Path(to)
     _check(path)
     second = None if other is None else read_run_folder(other)
