@@ -35,6 +35,7 @@ __all__ = ["SUBMISSION", "About", "Submission", "is_limit", "write_submission"]
 SUBMISSION: Final = "submission.yaml"
 _LONGEST: Final = 64
 """Letters that HEPData allows in the name of a table."""
+_LIMIT: Final = {"points", "model", "search", "strength", "cl", "method", "production"}
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -88,7 +89,7 @@ class Submission:
 
 def is_limit(content: Any) -> bool:
     """Whether JSON is that of `na64reco limit --json`."""
-    return isinstance(content, dict) and {"points", "model", "search", "strength"} <= set(content)
+    return isinstance(content, dict) and set(content) >= _LIMIT
 
 
 def write_submission(
@@ -166,8 +167,7 @@ def _tables(sources: Sequence[Path], dataset: str | None) -> Iterator[Table]:
         if folder is None:
             yield limit_table(_limit(source))
         else:
-            for content in folder.limits.values():
-                yield limit_table(content)
+            yield from (limit_table(found) for found in folder.limits.values() if is_limit(found))
     runs = [folder for folder in folders if folder is not None]
     for folder in runs:
         for one in folder.datasets:
@@ -200,12 +200,18 @@ def _limit(path: Path) -> Mapping[str, Any]:
 
 def _named(tables: Iterator[Table]) -> Iterator[tuple[str, str, Table]]:
     """Name and file of each table, no two the same."""
-    seen: dict[str, int] = {}
-    files: dict[str, int] = {}
+    names: set[str] = set()
+    files: set[str] = set()
     for table in tables:
-        short = table.name[: _LONGEST - 4]
-        seen[short] = seen.get(short, 0) + 1
-        files[table.file] = files.get(table.file, 0) + 1
-        name = short if seen[short] == 1 else f"{short} ({seen[short]})"
-        stem = table.file if files[table.file] == 1 else f"{table.file}_{files[table.file]}"
-        yield name, f"{stem}.yaml", table
+        name = _unused(table.name[: _LONGEST - 5], " ({})", names)
+        yield name, f"{_unused(table.file, '_{}', files)}.yaml", table
+
+
+def _unused(name: str, suffix: str, used: set[str]) -> str:
+    """The name, or the first with a number behind it that was not there yet."""
+    found, number = name, 1
+    while found in used:
+        number += 1
+        found = name + suffix.format(number)
+    used.add(found)
+    return found

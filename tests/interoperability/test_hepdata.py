@@ -283,6 +283,17 @@ def test_a_box_of_several_periods(tmp_path):
     assert [cell["value"] for cell in opened.dependent[0].values] == [1, 2]
 
 
+def test_no_two_tables_or_files_have_one_name(limit, tmp_path):
+    """Two limits of one model, and one whose model is called as the second file would be."""
+    content = json.loads(limit.read_text())
+    paths = [tmp_path / f"{i}.json" for i in range(3)]
+    for path, model in zip(paths, ("a", "a", "a_2"), strict=True):
+        path.write_text(json.dumps(content | {"model": model, "search": "s" * 80}))
+    found = write_submission(paths, tmp_path / "s")
+    assert validate(tmp_path / "s") == {}
+    assert len(set(found.tables)) == len({p.name for p in found.files[1:]}) == 3
+
+
 def test_nothing_but_a_submission_is_replaced(limit, tmp_path):
     folder = tmp_path / "s"
     folder.mkdir()
