@@ -205,8 +205,9 @@ def test_3_calorimeter(run):
     assert found["preshower"] == pytest.approx([0.166, 0.121, 0.080, 0.0557], rel=0.04)
     assert found["inner"] == pytest.approx(0.970, abs=0.01)
     assert max(found["distance"]) < 1.0
-    (electrons, of), (pions, all_pions) = found["kept"].values()
+    (electrons, of), (whole, all_whole), (pions, all_pions) = found["kept"].values()
     assert electrons / of > 0.9
+    assert 0.94 < whole / all_whole < 0.965  # the table is made for 95 %
     assert pions / all_pions < 0.03
 
 
