@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import uproot
 
 from na64reco.errors import DataError, FileFormatError, Na64recoError, did_you_mean
+from na64reco.events.remote import is_remote, prepare, will_pass
 from na64reco.events.schema import TREE
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def reading(source: str, what: str) -> Iterator[None]:
     except (Na64recoError, MemoryError):
         raise
     except Exception as error:
-        if passing := _passing(error):
+        if passing := _passing(error) or _remote(source, error):
             raise _not_now(source, passing) from error
         # Corrupt bytes surface as nearly any exception, from struct.error to RecursionError.
         reason = (
@@ -106,6 +107,10 @@ def reading(source: str, what: str) -> Iterator[None]:
 @contextmanager
 def touching(path: str | Path) -> Iterator[None]:
     """Turn errors of the file system inside into a `FileFormatError` that names the file."""
+    if is_remote(str(path)):
+        with _touching_remote(str(path)):
+            yield
+        return
     path = Path(path)
     try:
         yield
@@ -133,10 +138,28 @@ def _passing(error: BaseException | None) -> OSError | None:
     return None
 
 
-def _not_now(source: str, error: OSError) -> PassingError:
+def _remote(source: str, error: BaseException) -> BaseException | None:
+    return error if will_pass(source, error) else None
+
+
+@contextmanager
+def _touching_remote(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if passing := _passing(error) or _remote(source, error):
+            raise _not_now(source, passing) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        msg = f"{source} cannot be opened: {reason}. Is the URL right?"
+        raise FileFormatError(msg) from None
+
+
+def _not_now(source: str, error: BaseException) -> PassingError:
+    reason = " ".join(
+        str(getattr(error, "strerror", None) or error or type(error).__name__).split()
+    )
     return PassingError(
-        f"{source} cannot be read at the moment: {error.strerror or error or type(error).__name__}."
-        " Disk or network failed; try again."
+        f"{source} cannot be read at the moment: {reason}. Disk or network failed; try again."
     )
 
 
@@ -149,10 +172,11 @@ def open_file(path: str | Path, *, tree: str = TREE) -> HitFile:
         If it does not exist, is empty, truncated, no ROOT file, or lacks the tree.
     """
     name = str(path)
-    if "://" not in name:
+    if not is_remote(name):
         _check_container(Path(name))
     with reading(name, "its table of contents"):
-        if "://" in name:
+        if is_remote(name):
+            prepare(name)
             directory = uproot.open(name)
         else:
             # uproot's own choice goes through fsspec's event loop: 20-30 % of the reading time.

@@ -295,6 +295,7 @@ class _Book:
             size=found.size,
             xxh3=found.xxh3,
             sha256=found.sha256,
+            adler32=found.adler32,
             simulated=found.simulated,
         )
 

@@ -88,6 +88,7 @@ def as_fileset(
             "size": entry.facts.size,
             "xxh3": entry.facts.xxh3,
             "sha256": entry.facts.sha256,
+            **({} if entry.facts.adler32 is None else {"adler32": entry.facts.adler32}),
             "container": entry.facts.format,
             "simulated": entry.facts.simulated,
             "runs": list(entry.runs),

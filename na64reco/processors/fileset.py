@@ -33,6 +33,7 @@ _FACTS = {
     "num_entries",  # coffea's name for entries
     "sha256",
     "xxh3",
+    "adler32",
     "size",
     "branches",
     "runs",
@@ -49,7 +50,7 @@ _FACTS = {
     "saved_form",
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*")
-_DIGITS = {"xxh3": 32, "sha256": 64}
+_DIGITS = {"xxh3": 32, "sha256": 64, "adler32": 8}
 _REMOTE = ("root", "roots", "xroot", "xroots", "http", "https", "s3")
 """What may stand before `://`; fsspec knows more, down to running commands on other machines."""
 
@@ -74,6 +75,8 @@ class InputFile:
     """SHA-256 of its bytes, 64 hexadecimal digits."""
     xxh3: str | None = None
     """XXH3-128 of its bytes, 32 hexadecimal digits."""
+    adler32: str | None = None
+    """What an XRootD server finds for its file, 8 hexadecimal digits."""
     branches: tuple[str, ...] | None = None
     """Names of its branches."""
     container: Literal["ttree", "rntuple"] | None = None

@@ -240,7 +240,7 @@ class KeptChunks(Nothing):
     def _path(self, chunk: Chunk) -> Path | None:
         """None for a file of which no checksum is known: nobody could tell whether it changed."""
         promise = chunk.promise
-        checksum = promise.xxh3 or promise.sha256
+        checksum = promise.xxh3 or promise.sha256 or promise.adler32
         if checksum is None:
             return None
         key = f"{self._job} {checksum} {promise.size} {chunk.start} {chunk.stop}"

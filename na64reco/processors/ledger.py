@@ -48,6 +48,8 @@ class FileOutcome:
     xxh3: str | None
     sha256: str | None
     simulated: bool | None
+    adler32: str | None = None
+    """Of a file on an XRootD server."""
     chunks: tuple[ChunkOutcome, ...] = ()
     """In order, from the first entry to the last."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from na64reco.errors import FileFormatError
 from na64reco.events import open_file
+from na64reco.events.remote import is_remote
 from na64reco.events.schema import TREE
 from na64reco.processors.checksums import Promise, checksums, keep_promise, mismatch
 
@@ -23,7 +24,7 @@ class FileFacts:
 
     entries: int
     size: int | None
-    """Bytes; None for a remote file."""
+    """Bytes; None for a remote file of which the server does not say."""
     xxh3: str | None
     """None for a remote file, or where only the SHA-256 is known."""
     sha256: str | None
@@ -33,6 +34,8 @@ class FileFacts:
     """As they are named in the file."""
     scalars: tuple[str, ...]
     """The branches and what the mapping makes of them; all scalars of the schema are here."""
+    adler32: str | None = None
+    """What an XRootD server finds for its file."""
 
     @property
     def simulated(self) -> bool:
@@ -42,7 +45,7 @@ class FileFacts:
     @property
     def promise(self) -> Promise:
         """What the file must still be when its events are read."""
-        return Promise(self.size, self.xxh3, self.sha256)
+        return Promise(self.size, self.xxh3, self.sha256, self.adler32)
 
 
 def catalogued(file: InputFile, *, mapping: Any = None) -> FileFacts | None:
@@ -61,7 +64,7 @@ def catalogued(file: InputFile, *, mapping: Any = None) -> FileFacts | None:
         or (file.xxh3 is None and file.sha256 is None)
         or not file.branches
         or file.container is None
-        or "://" in file.path
+        or is_remote(file.path)
     ):
         return None
     try:
@@ -97,12 +100,12 @@ def probe(file: InputFile, *, mapping: Any = None, sha256: bool = False) -> File
     """
     tree = TREE if mapping is None else mapping.tree
     # The cheap checks come first; the checksum before any content is believed.
-    local = Path(file.path) if "://" not in file.path else None
     found = Promise()
-    if local is not None and local.is_file():
-        found = keep_promise(file.path, Promise(file.size, file.xxh3, file.sha256))
-        if sha256 and found.sha256 is None:
-            found = checksums(local, sha256=True)
+    if is_remote(file.path) or Path(file.path).is_file():
+        promise = Promise(file.size, file.xxh3, file.sha256, file.adler32)
+        found = keep_promise(file.path, promise)
+        if sha256 and found.sha256 is None and not is_remote(file.path):
+            found = checksums(file.path, sha256=True)
     with open_file(file.path, tree=tree) as opened:
         entries, branches, kind = opened.entries, opened.branches, opened.format
     for key, promised, value, unit in (
@@ -124,6 +127,7 @@ def probe(file: InputFile, *, mapping: Any = None, sha256: bool = False) -> File
         format=kind,
         branches=branches,
         scalars=scalars,
+        adler32=found.adler32,
     )
 
 
