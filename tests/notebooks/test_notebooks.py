@@ -89,7 +89,7 @@ def test_what_is_stored_is_complete_and_tidy(name):
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|usr|Users|var)\b", words)
     assert not re.search(r" at 0x[0-9a-f]{6}", words)
     assert len(text.encode()) < execute.LARGEST
-    assert 10 <= len(notebook.cells) <= 24
+    assert 10 <= len(notebook.cells) <= 20
     # The last cell is for the reader.
     assert "## Exercises" in notebook.cells[-1].source
 
