@@ -36,6 +36,8 @@ __all__ = ["BranchReport", "FileReport", "WaveformReport", "file_metadata", "ins
 _CHUNK = 100_000
 _WAVEFORM_CHUNK = 10_000
 """Events at a time; 60 channels of 64 bytes each are 4 kB of an event."""
+_FAR = 20.0
+"""rms of the jitter; a wrong unit is hundreds, a setting that was moved a few."""
 _DETECTORS = {"SRD": "srd", "ECAL": "ecal", "VETO": "veto", "HCAL": "hcal", "VHCAL": "vhcal"}
 _STATIONS = {"MM": "mm", "GEM": "gem", "ST": "straw", "BMS": "bms"}
 
@@ -270,6 +272,7 @@ def _content(
     problems: dict[str, str] = {}
     runs: list[NDArray[Any]] = []
     numbers: list[NDArray[Any]] = []
+    times: list[NDArray[Any]] = []
     spills: set[tuple[int, int]] = set()
     triggers = np.zeros(3, dtype=np.int64)
     hits: dict[str, int] = {}
@@ -288,6 +291,8 @@ def _content(
             problems.setdefault(problem.split(" has the value ")[0].split(":")[0], problem)
         runs.append(read_scalar(events, "run"))
         numbers.append(read_scalar(events, "event"))
+        if has_scalar(events, "master_time"):
+            times.append(read_scalar(events, "master_time"))
         if has_scalar(events, "spill"):
             pairs = np.unique(np.stack([runs[-1], read_scalar(events, "spill")]), axis=1)
             spills |= set(zip(*pairs.tolist(), strict=True))
@@ -309,7 +314,7 @@ def _content(
             f"than once ({len(twice)} such entries), but event numbers are unique in a run"
         )
     if setup is not None:
-        problems |= {line: line for line in _lacking(setup, names)}
+        problems |= {line: line for line in (*_lacking(setup, names), *_untimely(setup, times))}
     values, counts = np.unique(run, return_counts=True)
     return {
         "runs": dict(zip(values.tolist(), counts.tolist(), strict=True)),
@@ -319,6 +324,17 @@ def _content(
         "waveforms": waveforms,
         "problems": list(problems.values()),
     }
+
+
+def _untimely(setup: Setup, times: list[NDArray[Any]]) -> Iterator[str]:
+    """Whether most events are so far from the setup's trigger time that no jitter explains it."""
+    trigger = setup.trigger
+    middle = float(np.median(np.concatenate(times))) if times else trigger.master_time
+    if abs(middle - trigger.master_time) > _FAR * trigger.master_time_jitter:
+        yield (
+            f"master_time is {middle:.4g} ns (median), but {trigger.master_time:g} ns in setup "
+            f"{setup.name}: is the file's unit another one? A mapping takes a `factor`"
+        )
 
 
 def _waveforms(

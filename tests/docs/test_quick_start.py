@@ -102,8 +102,11 @@ def test_a_file_of_ones_own():
     # The trap that the page speaks of.
     text = (ROOT / "data_samples" / "foreign_mapping.yaml").read_text()
     Path("wrong.yaml").write_text(text.replace(", factor: 1000", ""))
-    line = ["run", "electron-invisible-2022", "data_samples/foreign.root", "--mapping"]
-    done = CliRunner().invoke(app, [*line, "wrong.yaml", "-o", "out/wrong"])
+    line = ["data_samples/foreign.root", "--mapping", "wrong.yaml"]
+    done = CliRunner().invoke(app, ["inspect", *line, "--setup", "2022-electron"])
+    (quoted,) = re.findall(r"`(master_time is .*?)`", " ".join(PAGE.split()))
+    assert quoted.removesuffix(" ...") in " ".join(done.output.split())
+    done = CliRunner().invoke(app, ["run", "electron-invisible-2022", *line, "-o", "out/wrong"])
     assert done.exit_code == 0, done.output
     assert cutflow(Path("out/wrong"), "events")["master time"] == 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import uproot
@@ -58,6 +60,20 @@ def test_what_the_setup_has_and_the_file_has_not(tmp_path, batch):
     assert lacking == {
         f"there is no collection {name}" for name in ("Counter", "HCAL", "SRD", "VETO", "GEM", "ST")
     }
+
+
+def test_times_in_another_unit(tmp_path, make):
+    """Microseconds that were taken for nanoseconds; a trigger that came 20 ns late is no problem."""
+    events = make()
+    time = events.scalars["master_time"]
+    for name, values in (("us", time / 1000), ("late", time + 20)):
+        shifted = replace(events, scalars=dict(events.scalars) | {"master_time": values})
+        path = tmp_path / f"{name}.root"
+        with EventWriter(path) as writer:
+            writer.write(shifted)
+        problems = inspect_file(path, SETUP).problems
+        assert [p.split(" is ")[0] for p in problems] == (["master_time"] if name == "us" else [])
+        assert inspect_file(path).sound
 
 
 def test_waveforms_need_no_amplitudes(tmp_path, make):
