@@ -30,7 +30,7 @@ _XROOTD: Final = re.compile(r"x?roots?://")
 _PATIENCE: Final = {
     "XRD_CONNECTIONWINDOW": "10",
     "XRD_CONNECTIONRETRY": "2",
-    "XRD_STREAMERRORWINDOW": "10",
+    "XRD_STREAMERRORWINDOW": "2",
     "XRD_REQUESTTIMEOUT": "120",
 }
 """Seconds (and times) after which XRootD's client gives up, where the user has not said otherwise:

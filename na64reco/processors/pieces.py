@@ -36,8 +36,8 @@ _SHARE: Final = 0.15
 _LARGEST: Final = 0.3
 """Share of a process's memory that one basket may take: it is decompressed as a whole."""
 _MOST_PACKED: Final = 20.0
-_OBJECT_BYTES: Final = slice(6, 10)
-"""Where in the header of a basket the number of its bytes without compression stands."""
+_HEADER: Final = np.dtype([("size", ">i4"), ("version", ">i2"), ("plain", ">u4")])
+"""How a basket begins: its bytes in the file, and without compression."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,15 @@ def _baskets(
     packed = np.asarray(sizes[first:last], dtype=np.int64)
     seek = np.asarray(seeks[first:last], dtype=np.int64)
     name = str(branch.name)
-    if mapped is not None and seek.min() >= 0 and seek.max() + _OBJECT_BYTES.stop <= len(mapped):
-        places = seek[:, None] + np.arange(_OBJECT_BYTES.start, _OBJECT_BYTES.stop)
-        plain = np.ascontiguousarray(mapped[places]).view(">u4")[:, 0].astype(np.int64)
-        return ColumnSizes(name, edges, plain)
     written = max(int(branch.member("fZipBytes")), 1)
     ratio = min(max(int(branch.member("fTotBytes")) / written, 1.0), _MOST_PACKED)
-    return ColumnSizes(name, edges, (np.maximum(packed, 0) * ratio).astype(np.int64))
+    plain = (np.maximum(packed, 0) * ratio).astype(np.int64)
+    if mapped is not None and seek.min() >= 0 and seek.max() + _HEADER.itemsize <= len(mapped):
+        places = seek[:, None] + np.arange(_HEADER.itemsize)
+        header = np.ascontiguousarray(mapped[places]).view(_HEADER)[:, 0]
+        # Where no basket begins, reading it will tell better what is wrong.
+        plain = np.where(header["size"] == packed, header["plain"], plain)
+    return ColumnSizes(name, edges, plain.astype(np.int64))
 
 
 def _pages(tree: Any, start: int, stop: int) -> tuple[ColumnSizes, ...]:
