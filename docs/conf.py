@@ -21,7 +21,7 @@ project = "na64reco"
 author = "The na64reco developers"
 copyright = author  # noqa: A001 - the name that Sphinx gives it
 release = version = __version__
-language = "en_GB"
+language = "en"  # en_GB breaks the search: some of its sentences are empty
 
 extensions = [
     "myst_nb",
@@ -77,6 +77,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # a browser may not fetch pages where the site is a folder
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5394", "color-brand-content": "#0b5394"},
     "dark_css_variables": {"color-brand-primary": "#7ab8f5", "color-brand-content": "#7ab8f5"},
