@@ -265,8 +265,15 @@ def _detectors(
     if unfolded:
         trackers = (unfolded_hits(trackers[0], setup, conditions), *trackers[1:])
     if any(h is not None for h in trackers) and (groups & set(TRACKER_GROUPS) or first in needed):
+        # What cells are expected from, and the track behind the target, takes other columns, too.
+        alone = not unfolded and not set(wanted) & set(EXPECTED_COLUMNS)
         found |= reconstruct_tracks(
-            *trackers, setup, conditions, spectrometer=first, unfolded=unfolded
+            *trackers,
+            setup,
+            conditions,
+            spectrometer=first,
+            unfolded=unfolded,
+            wanted={*wanted, *_IMPACT} if alone else None,
         )
     if groups & {"ecal", "prs"}:
         impact_x, impact_y = (found.get(name) for name in _IMPACT)

@@ -22,6 +22,8 @@ from na64reco.tracking.straw_sides import fit_with_sides
 from na64reco.tracking.straws import count_straws
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from numpy.typing import NDArray
 
     from na64reco.calibration import Conditions
@@ -73,6 +75,7 @@ def reconstruct_tracks(
     *,
     spectrometer: str = "main",
     unfolded: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Reconstruct the track that triggered, in every event.
 
@@ -86,6 +89,8 @@ def reconstruct_tracks(
         planes stand behind the ECAL, the HCAL (``track.x_ecal`` and the like are then of its face).
     unfolded
         `mm` has strips in the place of channels already (`unfolded_hits`).
+    wanted
+        Columns to give, all by default.
 
     Returns
     -------
@@ -121,16 +126,17 @@ def reconstruct_tracks(
     if straw is not None and (listed := straw_stations(setup, spectrometer)):
         planes, straw_planes = add_straw_planes(planes, setup, conditions, listed)
     columns = _track_columns(events)
+    counted = {t for t in ("mm", "gem") if _is_wanted(f"{t}.clusters", wanted)}
     if mm is None and gem is None:
         make_layout(setup, planes, spectrometer=spectrometer)  # a bad setup is still an error
         columns["track.reason"][:] = NO_UPSTREAM
-        columns |= {f"{t}.clusters": np.zeros(events, np.int32) for t in ("mm", "gem")}
+        columns |= {f"{t}.clusters": np.zeros(events, np.int32) for t in counted}
     else:
         layout = make_layout(setup, planes, spectrometer=spectrometer)
         if mm is not None and not unfolded:
             mm = unfold_hits(mm, setup, planes)
         clusters = find_clusters(mm, gem, planes)
-        columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in ("mm", "gem")}
+        columns |= {f"{t}.clusters": count_in_time(clusters, planes, t) for t in counted}
         mirror = None
         if straw is not None and straw_planes is not None:
             clusters, mirror = add_straw_points(
@@ -145,11 +151,13 @@ def reconstruct_tracks(
             mirrored = measurements(candidates, replace(clusters, position=mirror), planes, layout)
             fits, measured = fit_with_sides(measured, mirrored, candidates.seed, planes, layout)
         drop_wrong_hits(measured, fits, planes, layout)
-        columns["track.most_behind"] = most_behind(clusters, planes, layout)
+        if _is_wanted("track.most_behind", wanted):
+            columns["track.most_behind"] = most_behind(clusters, planes, layout)
         behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
-        _fill(columns, candidates, fits, behind)
+        _fill(columns, candidates, fits, behind, wanted)
         if layout.field is not None:
             _outside_map(columns, candidates, layout)
+    columns = {name: values for name, values in columns.items() if _is_wanted(name, wanted)}
     if straw is None:
         nothing = np.zeros(events, np.int32)
         names = ("multiplicity", "min_multiplicity", "hits", "planes")
@@ -181,6 +189,10 @@ def measurements(
     )
 
 
+def _is_wanted(name: str, wanted: Collection[str] | None) -> bool:
+    return wanted is None or name in wanted
+
+
 def _track_columns(events: int) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
         "track.found": np.zeros(events, np.bool_),
@@ -199,12 +211,18 @@ def _best(candidates: Candidates, fits: Fits) -> tuple[NDArray[np.int64], NDArra
     """(event, candidate) of the first candidate in each event whose fit is good."""
     owner = np.repeat(np.arange(len(candidates.offsets) - 1), np.diff(candidates.offsets))
     good = np.flatnonzero(fits.ok)
-    event, position = np.unique(owner[good], return_index=True)
-    return event, good[position]
+    event = owner[good]  # in rising order
+    first = np.ones(len(event), np.bool_)
+    first[1:] = event[1:] != event[:-1]
+    return event[first], good[first]
 
 
 def _fill(
-    columns: dict[str, NDArray[Any]], candidates: Candidates, fits: Fits, calorimeter: Calorimeter
+    columns: dict[str, NDArray[Any]],
+    candidates: Candidates,
+    fits: Fits,
+    calorimeter: Calorimeter,
+    wanted: Collection[str] | None,
 ) -> None:
     columns["track.reason"][:] = candidates.reason
     columns["track.reason"][np.diff(candidates.offsets) > 0] = FIT_FAILED
@@ -212,31 +230,32 @@ def _fill(
     event, chosen = _best(candidates, fits)
     columns["track.reason"][event] = OK
     columns["track.found"][event] = True
-    first, last = fits.first[chosen], fits.last[chosen]
-    qp = first[:, 4]
-    columns["track.charge"][event] = np.sign(qp)
-    columns["track.ndf"][event] = fits.ndf[chosen]
-    columns["track.hits"][event] = fits.ndf[chosen] + 5
-    columns["track.dropped"][event] = fits.dropped[chosen]
+    first, last = fits.first[chosen].T.copy(), fits.last[chosen]
+    qp = first[4]
     x, y, x_error, y_error = to_face(last, fits.last_covariance[chosen], calorimeter)
-    values = {
-        "momentum": 1 / np.abs(qp),
-        "momentum_error": np.sqrt(fits.first_covariance[chosen, 4, 4]) / qp**2,
-        "chi2": fits.chi2[chosen],
-        "p_value": fits.p_value[chosen],
-        "angle_in": 1e3 * np.arctan(np.hypot(first[:, 2], first[:, 3])),
-        "slope_x_in": 1e3 * first[:, 2],
-        "slope_y_in": 1e3 * first[:, 3],
-        "slope_x_out": 1e3 * last[:, 2],
-        "slope_y_out": 1e3 * last[:, 3],
-        "x_ecal": x,
-        "y_ecal": y,
-        "x_ecal_error": x_error,
-        "y_ecal_error": y_error,
-        "time": candidates.time[chosen],
+    values: dict[str, Callable[[], NDArray[Any]]] = {
+        "charge": lambda: np.sign(qp),
+        "ndf": lambda: fits.ndf[chosen],
+        "hits": lambda: fits.ndf[chosen] + 5,
+        "dropped": lambda: fits.dropped[chosen],
+        "momentum": lambda: 1 / np.abs(qp),
+        "momentum_error": lambda: np.sqrt(fits.first_covariance[chosen, 4, 4]) / qp**2,
+        "chi2": lambda: fits.chi2[chosen],
+        "p_value": lambda: fits.p_value[chosen],
+        "angle_in": lambda: 1e3 * np.arctan(np.hypot(first[2], first[3])),
+        "slope_x_in": lambda: 1e3 * first[2],
+        "slope_y_in": lambda: 1e3 * first[3],
+        "slope_x_out": lambda: 1e3 * last[:, 2],
+        "slope_y_out": lambda: 1e3 * last[:, 3],
+        "x_ecal": lambda: x,
+        "y_ecal": lambda: y,
+        "x_ecal_error": lambda: x_error,
+        "y_ecal_error": lambda: y_error,
+        "time": lambda: candidates.time[chosen],
     }
     for name, value in values.items():
-        columns[f"track.{name}"][event] = value
+        if _is_wanted(f"track.{name}", wanted):
+            columns[f"track.{name}"][event] = value()
 
 
 def _outside_map(columns: dict[str, NDArray[Any]], candidates: Candidates, layout: Layout) -> None:

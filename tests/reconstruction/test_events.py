@@ -124,7 +124,8 @@ def test_straws_are_read_where_tracks_use_them(path, setup):
 def test_tracking_runs_only_where_its_result_is_used(events, setup, monkeypatch):
     calls = []
 
-    def stub(mm, gem, straw, setup, conditions, *, spectrometer, unfolded):
+    def stub(mm, gem, straw, setup, conditions, *, spectrometer, unfolded, wanted):
+        assert {"track.x_ecal", "track.y_ecal"} <= wanted
         calls.append((mm is not None, gem is not None, straw is not None))
         n = len(next(h for h in (mm, gem, straw) if h is not None))
         return {"track.x_ecal": np.full(n, -19.1), "track.y_ecal": np.full(n, 19.1)}

@@ -56,6 +56,16 @@ def test_efficiency_resolution_and_pulls(sample, setup, conditions):
     assert np.isnan(columns["track.momentum"][~found]).all()
 
 
+def test_only_what_is_wanted(sample, setup, conditions):
+    _, hits = sample
+    whole = _reconstruct(hits, setup, conditions)
+    wanted = {"track.momentum", "track.reason", "track.x_ecal", "gem.clusters", "track.ndf"}
+    some = reconstruct_tracks(hits["mm"], hits["gem"], None, setup, conditions, wanted=wanted)
+    assert {name for name in some if not name.startswith("straw.")} == wanted
+    for name, values in some.items():
+        np.testing.assert_array_equal(values, whole[name], err_msg=name)
+
+
 @pytest.mark.parametrize("plane", [("mm", 1, 0), ("mm", 2, 1), ("mm", 3, 0), ("gem", 2, 1)])
 def test_any_plane_may_be_missing(tools, setup, conditions, plane):
     toy = tools.toy(setup, 12)
