@@ -1,12 +1,15 @@
-# make demo   set everything up in .venv, run the main job on data_samples/, and write its report
-# make test   set everything up and run all checks and tests
-# make docs   the documentation as a site in out/site, warnings as errors
-# make pages  remake the pages of docs/ that are made from the code
-# make notebooks  execute notebooks/ and keep what they show (a minute)
-# make bench  speed and memory of the chain, as JSON
-# make figures  remake the figures of limits and setups in docs/images (two minutes)
-# make screenshots  remake the pictures of report and display in docs/images (needs chromium)
-# make samples  remake data_samples/ (see data_samples/README.md)
+# make demo        set everything up in .venv, run the main job on data_samples/, and write its report
+# make test        set everything up and run all checks and tests
+# make lint        the checks alone: ruff, mypy, import-linter
+# make docs        the documentation as a site in out/site, warnings as errors
+# make pages       remake the pages of docs/ that are made from the code
+# make notebooks   execute notebooks/ and keep what they show (a minute)
+# make bench       speed and memory of the chain, as JSON
+# make figures     remake the figures of limits and setups in docs/images (two minutes)
+# make screenshots remake the pictures of report and display in docs/images (needs chromium)
+# make samples     remake data_samples/ (see data_samples/README.md)
+# make clean       remove .venv, out/ and what packaging leaves
+# make help        these lines; the same as make alone
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -20,6 +20,7 @@ from na64reco.cli.groups import QUIET, VERBOSE, Group, with_manners
 from na64reco.cli.inspect import inspect_command
 from na64reco.cli.limit import limit_command
 from na64reco.cli.lists import selections_command, setups_command
+from na64reco.cli.plain_text import write_anywhere
 from na64reco.cli.report import report_command
 from na64reco.cli.run import run_command
 from na64reco.cli.simulate import simulate_command
@@ -88,4 +89,5 @@ for _name, _command in _COMMANDS.items():
 
 def main() -> None:
     """Entry point of the command `na64reco`."""
+    write_anywhere()
     app()

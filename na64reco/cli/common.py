@@ -204,15 +204,25 @@ def progress_bar(text: str, unit: str) -> Iterator[Callable[[int, int], None] | 
         ProgressColumn,
         Task,
         TextColumn,
-        TimeRemainingColumn,
     )
+
+    # Since the start, not of the last seconds: a chunk takes longer than those.
+    def rate(task: Task) -> float:
+        return task.completed / task.elapsed if task.elapsed else 0.0
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> str:
-            speed = task.finished_speed or task.speed
-            if speed is None:
+            speed = rate(task)
+            if not speed:
                 return ""
-            return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
+            return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
+
+    class TimeLeft(ProgressColumn):
+        def render(self, task: Task) -> str:
+            if not rate(task) or task.remaining is None:
+                return "-:--:--"
+            minutes, seconds = divmod(int(task.remaining / rate(task)), 60)
+            return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
     columns = (
         TextColumn("{task.description}"),
@@ -220,7 +230,7 @@ def progress_bar(text: str, unit: str) -> Iterator[Callable[[int, int], None] | 
         MofNCompleteColumn(),
         TextColumn(unit),
         Rate(),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     with Progress(*columns, console=_screen(), transient=True) as progress:
         task = progress.add_task(text, total=None)

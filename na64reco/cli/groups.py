@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -22,7 +23,7 @@ from na64reco.cli.near_files import near_files
 from na64reco.errors import Na64recoError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["QUIET", "VERBOSE", "Group", "fail", "with_manners"]
 
@@ -42,42 +43,51 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 class Group(TyperGroup):
     """Commands whose expected errors are messages: exit code 1, nothing else on the screen."""
 
-    _arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """Of the command, for messages."""
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Read the options before the command; what an earlier call in this process chose ends."""
         set_verbosity(Verbosity.NORMAL)
-        return super().make_context(*arguments, **extra)
+        with _messages(self):
+            return super().make_context(*arguments, **extra)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; its arguments are kept for messages."""
-        self._arguments = tuple(args)
+        self.arguments = tuple(args)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _messages(self):
                 warnings.showwarning = _show_warning
                 return super().invoke(ctx)
-        except typer.BadParameter as error:
-            error.message = _with_suggestion(error.message)
-            raise
-        except Na64recoError as error:
-            fail(near_files(str(error), self._arguments))
-            raise typer.Exit(ExitCode.WRONG) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE or isinstance(error, BrokenPipeError):
-                _forget_output()
-                raise typer.Exit(ExitCode.BROKEN_PIPE) from None
-            where = f"{error.filename}: " if error.filename is not None else ""
-            fail(near_files(f"{where}{error.strerror or error}.", self._arguments))
-            raise typer.Exit(ExitCode.WRONG) from None
-        except KeyboardInterrupt:
-            say("Interrupted. No output was written.")
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
         finally:
             set_verbosity(Verbosity.NORMAL)
+
+
+@contextmanager
+def _messages(group: Group) -> Iterator[None]:
+    """Errors that are to be expected, as messages."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.message = _with_suggestion(error.message)
+        raise
+    except Na64recoError as error:
+        fail(near_files(str(error), group.arguments))
+        raise typer.Exit(ExitCode.WRONG) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE or isinstance(error, BrokenPipeError):
+            _forget_output()
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
+        where = f"{error.filename}: " if error.filename is not None else ""
+        fail(near_files(f"{where}{error.strerror or error}.", group.arguments))
+        raise typer.Exit(ExitCode.WRONG) from None
+    except KeyboardInterrupt:
+        say("Interrupted. No output was written.")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _forget_output() -> None:

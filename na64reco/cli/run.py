@@ -123,9 +123,7 @@ def run_command(  # noqa: PLR0917 - the options of the command
 
     na64reco run my_selection.yaml data=runs/run_61*.root mc=signal.root -o out --executor futures
 
-    na64reco run electron-invisible-2022 fileset.yaml -o out --skip-bad-files --overwrite
-
-    na64reco run electron-invisible-2022 fileset.yaml -o out --executor futures --resume
+    na64reco run electron-invisible-2022 fileset.yaml -o out --skip-bad-files --resume
     """
     from na64reco.quick_start import lean_numba
 

@@ -100,7 +100,11 @@ class EventWriter:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = uproot.recreate(self._partial, compression=self._compression)
+        try:
+            self._file = uproot.recreate(self._partial, compression=self._compression)
+        except BaseException:  # Ctrl-C just here: `__exit__` will not be called
+            self._partial.unlink(missing_ok=True)
+            raise
         return self
 
     def __exit__(
