@@ -13,7 +13,7 @@ shown+='#time figure:nth-of-type(n+3) {display: none}'
 sed "s|</style>|$shown</style>|" $out/report.html > $out/shown.html
 # With --no-sandbox, as it may be run by root in a container; the page loads nothing.
 chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=10000 \
-  --user-data-dir="$PWD/$out/profile" --window-size=1200,1720 \
+  --user-data-dir="$PWD/$out/profile" --window-size=1200,1800 \
   --screenshot="$PWD/$out/report.png" "file://$PWD/$out/shown.html" 2>/dev/null
 na64reco display data_samples/dimuon.root --setup 2022-electron --event 3 -o $out/display.png
 for name in report display; do

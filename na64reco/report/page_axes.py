@@ -189,7 +189,7 @@ def _colour_scale(ax: Axes, largest: float, label: str) -> None:
     bar.yaxis.tick_right()
     bar.set_yticks(list(exponents), [power_of_ten(e) for e in exponents])
     bar.yaxis.set_label_position("right")
-    bar.yaxis.set_label_coords(1 + 0.55 / 0.14, 1.0)
+    bar.yaxis.set_label_coords(1 + 0.46 / 0.14, 1.0)
     bar.set_ylabel(label, fontsize=9)
 
 

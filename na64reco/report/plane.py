@@ -44,7 +44,7 @@ _LABELS = {
 _LINES = tuple(
     zip((*COLOURS[1:5], COLOURS[5]), ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=True)
 )
-_PANEL = (3.3, 2.9)
+_PANEL = (2.9, 2.6)
 _GREY = "#777777"
 
 
@@ -92,7 +92,7 @@ def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figur
         return None
     with report_style():
         figure, axes = new_figure(
-            len(datasets), len(planes), size=_PANEL, right=0.95, top=0.4, above=0.3
+            len(datasets), len(planes), size=_PANEL, left=0.72, right=0.92, top=0.4, above=0.3
         )
         for dataset, row in zip(datasets, axes, strict=True):
             for plane, ax in zip(planes, row, strict=True):

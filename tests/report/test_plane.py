@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import hist
+from matplotlib.text import Text
 
 from na64reco.report import draw_plane, find_planes, save_plane
 from na64reco.report.plane import plane_variables
@@ -35,6 +36,25 @@ def test_a_hidden_box_is_hatched_and_says_so(selection, dataset):
     assert len(hatched) == 6
     assert "runs (data), after the cut: one" in found
     assert any("E_" in t and "[GeV]" in t for t in found)
+
+
+def test_nothing_is_cut_off_or_written_over(selection, dataset):
+    """All texts lie inside the figure, and labels of axes are apart from all other texts."""
+    figure = draw_plane(selection, [dataset])
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    width, height = figure.canvas.get_width_height()
+    written = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
+    boxes = [t.get_window_extent(renderer) for t in written]
+    for text, box in zip(written, boxes, strict=True):
+        inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+        assert inside, text.get_text()
+    labels = {id(t) for ax in figure.axes for t in (ax.xaxis.label, ax.yaxis.label)}
+    for text, box in zip(written, boxes, strict=True):
+        if id(text) not in labels:
+            continue
+        for other, there in zip(written, boxes, strict=True):
+            assert other is text or not box.overlaps(there), (text.get_text(), other.get_text())
 
 
 def test_an_open_box_is_not(selection, dataset):
