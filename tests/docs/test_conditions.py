@@ -59,7 +59,7 @@ def test_a_factor_of_ones_own(folder):
 
 
 def test_what_is_said(folder):
-    said = re.findall(r"^\| `((?:No conditions|my_calib).*?)` \|", PAGE, flags=re.MULTILINE)
+    said = re.findall(r"^- `((?:No conditions|my_calib).*?)`$", PAGE, flags=re.MULTILINE)
     assert len(said) == 6
 
     def message(setup, run, where):
