@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
-from coffea.processor import ProcessorABC
 
 from na64reco.calibration import load_conditions
 from na64reco.errors import DataError, SelectionError, did_you_mean
@@ -39,7 +39,17 @@ if TYPE_CHECKING:
 
     from na64reco.calibration import Conditions
 
-__all__ = ["IDENTITY", "Result", "SelectionProcessor", "SkimBlocks", "truth_columns"]
+__all__ = [
+    "IDENTITY",
+    "Result",
+    "SelectionProcessor",
+    "SkimBlocks",
+    "register_with_coffea",
+    "truth_columns",
+]
+
+_REMEMBERED = 10
+"""Runs of which conditions are kept."""
 
 IDENTITY = ("run", "spill", "event")
 """Columns that every selected event is written with."""
@@ -117,7 +127,7 @@ def truth_columns(branches: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in known if name in COLUMNS)
 
 
-class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
+class SelectionProcessor:
     """Check, reconstruct and select events; works in coffea's Runner with any of its executors.
 
     ``process(events)`` returns ``{dataset: Result}``.
@@ -164,10 +174,17 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
         self.nearest = nearest
         self.unblind = unblind
         self.columns: tuple[str, ...] | None = None if columns == "all" else tuple(columns)
+        self._loaded: dict[int, Conditions] = {}
         for name in self.columns or ():
             if name not in COLUMNS:
                 msg = f"There is no column {name!r} to write. {did_you_mean(name, COLUMNS)}"
                 raise SelectionError(msg)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In coffea's worker processes it has to be one of coffea's processors too."""
+        self.__dict__.update(state)
+        if "coffea.processor" in sys.modules:
+            register_with_coffea()
 
     def process(self, events: Any) -> dict[str, Result]:
         """One chunk, as coffea hands it over: a NanoEvents array with metadata."""
@@ -240,7 +257,18 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
         )
 
     def _conditions(self, run: int) -> Conditions:
-        return load_conditions(self.setup, run, folder=self.calib, nearest=self.nearest)
+        """Of a run: the chunks of a file mostly have the same, and reading them takes 10 ms."""
+        if run not in self._loaded:
+            if len(self._loaded) >= _REMEMBERED:
+                self._loaded.clear()
+            self._loaded[run] = load_conditions(
+                self.setup, run, folder=self.calib, nearest=self.nearest
+            )
+        return self._loaded[run]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes load conditions themselves."""
+        return {**vars(self), "_loaded": {}}
 
     def needed_columns(self, branches: Iterable[str]) -> tuple[str, ...] | None:
         """Columns to reconstruct from a file with these branches; None for all that it can give."""
@@ -263,6 +291,16 @@ class SelectionProcessor(ProcessorABC):  # type: ignore[misc]
             SeenEvents.check(result["seen"][name] for name in sorted(result["seen"]))
             result["skim"] = result["skim"].sorted()
         return accumulator
+
+
+def register_with_coffea() -> None:
+    """Make `SelectionProcessor` count as one of coffea's.
+
+    It is none by birth: loading coffea takes a quarter of a second, and `run` needs nothing of it.
+    """
+    from coffea.processor import ProcessorABC
+
+    ProcessorABC.register(SelectionProcessor)
 
 
 def _scalars(events: Any) -> dict[str, NDArray[Any]]:
