@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from na64reco.events.check import check_branches, check_events, event_problems, find_duplicates
 from na64reco.events.columns import EventBatch, Hits, concatenate
 from na64reco.events.files import HitFile, PassingError, open_file, touching
@@ -13,7 +15,6 @@ from na64reco.events.inspect import (
     inspect_file,
 )
 from na64reco.events.mapping import Mapping, Source, load_mapping
-from na64reco.events.nano import HitSchema
 from na64reco.events.read import (
     has_collection,
     has_field,
@@ -33,6 +34,9 @@ from na64reco.events.schema import (
     Column,
 )
 from na64reco.events.write import EventWriter
+
+if TYPE_CHECKING:
+    from na64reco.events.nano import HitSchema
 
 __all__ = [
     "COLLECTIONS",
@@ -71,3 +75,13 @@ __all__ = [
     "source_of",
     "touching",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "HitSchema":
+        # It needs coffea, which takes a quarter of a second to load.
+        from na64reco.events.nano import HitSchema
+
+        return HitSchema
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

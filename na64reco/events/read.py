@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
-from coffea.nanoevents import NanoEventsFactory
-from coffea.nanoevents.factory import _key_formatter
 
 from na64reco.errors import DataError, FileFormatError, did_you_mean
 from na64reco.events.baskets import NotPlain
 from na64reco.events.columns import Hits, cast
 from na64reco.events.direct import DirectEvents
 from na64reco.events.files import HitFile, open_file, reading
-from na64reco.events.nano import HitSchema
 from na64reco.events.schema import COLLECTIONS, SCALARS, TREE, Column, branch_name
 
 if TYPE_CHECKING:
@@ -119,6 +116,11 @@ def _factory(
     entries: tuple[int, int],
     access_log: list[Any] | None,
 ) -> Any:
+    # Loaded for what cannot be read straight from the baskets: a quarter of a second.
+    from coffea.nanoevents import NanoEventsFactory
+
+    from na64reco.events.nano import HitSchema
+
     with reading(file.path, f"the list of branches of {tree!r}"):
         return NanoEventsFactory.from_root(
             file.directory,
@@ -159,6 +161,8 @@ class _Chain(AbstractMapping[str, Any]):
 
 
 def _chain(factories: Sequence[Any]) -> Any:
+    from coffea.nanoevents.factory import _key_formatter
+
     schema = factories[0]._schema  # noqa: SLF001 - coffea has no public name for it
     form = ak.forms.from_dict(schema.form)
     for factory in factories[1:]:
