@@ -19,4 +19,8 @@ na64reco display data_samples/dimuon.root --setup 2022-electron --event 3 -o $ou
 for name in report display; do
   python docs/shrink_picture.py $out/$name.png docs/images/${name}_page.png
 done
+# The plane of data, blinded, and of signal.
+na64reco run electron-invisible-2022 physics=data_samples/physics.root \
+  signal=data_samples/signal.root -o $out --overwrite --picture >/dev/null
+python docs/shrink_picture.py $out/ecal_hcal.png docs/images/ecal_hcal.png
 rm -rf $out
