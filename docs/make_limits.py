@@ -15,6 +15,7 @@ from na64reco.darksector.trident import trident_limit
 from na64reco.inference.limits import LimitSetter
 from na64reco.inference.search import load_search
 from na64reco.report.limits import Overlay, coupling_plane, mixing_plane, relic_plane
+from na64reco.report.published import DARK_PHOTON_2019
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parent / "images"
 
-# PRL 123, 121801 (2019), Fig. 3: MeV, epsilon; read off, 2 %.
-PUBLISHED = np.array(
-    [
-        (1.0, 7.544e-6),
-        (1.238, 7.841e-6),
-        (1.919, 9.638e-6),
-        (3.442, 1.413e-5),
-        (6.66, 2.348e-5),
-        (13.36, 4.262e-5),
-        (27.41, 8.395e-5),
-        (57.19, 1.812e-4),
-        (119.9, 4.328e-4),
-        (247.7, 1.146e-3),
-        (500.0, 3.357e-3),
-        (1006.0, 1.098e-2),
-    ]
-)
 # Close to two muon masses and to the resonance's ends curves bend.
 BENDS = np.concatenate((np.linspace(0.205, 0.26, 18), np.linspace(0.28, 0.36, 9)))
 
@@ -79,9 +63,9 @@ def epsilon() -> Figure:
         name: limits(name, model, mass, production="strahlung")
         for name in ("na64e-2018", "na64e-2024", "na64e-1e13-electron")
     }
-    at = limits("na64e-2018", model, PUBLISHED[:, 0] / 1e3, production="strahlung")
-    print("dark photon, ours over published:", np.round(at.coupling / PUBLISHED[:, 1], 3))
-    other = Overlay("PRL 123, 121801 (2019), 2.84e11", PUBLISHED[:, 0] / 1e3, PUBLISHED[:, 1], True)
+    other = DARK_PHOTON_2019
+    at = limits("na64e-2018", model, other.mass, production="strahlung")
+    print("dark photon, ours over published:", np.round(at.coupling / other.coupling, 3))
     return mixing_plane(model, curves, overlays=[other], title="dark photon, strahlung, 90 % CL")
 
 

@@ -35,7 +35,7 @@ DARK_PHOTON_2019: Final = Overlay(
     ),
     points=True,
 )
-"""Invisible dark photons from strahlung, 90 % CL, read off the published curve."""
+"""Invisible dark photons from strahlung, 90 % CL: Fig. 3 there, read off to 2 %."""
 
 _CURVES: Final[Mapping[str, tuple[Overlay, ...]]] = {"dark-photon": (DARK_PHOTON_2019,)}
 
