@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from na64reco.cli.common import print_json, show
+from na64reco.cli.common import Verbosity, describe, print_json, show, verbosity
+from na64reco.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from na64reco.report.doctor import Finding
@@ -36,13 +37,16 @@ def doctor_command(
     if as_json:
         print_json({"sound": not wrong, "findings": [asdict(f) for f in findings]})
     else:
-        _print(findings)
-        show("Something is wrong, see above." if wrong else "All is well.")
+        quiet = verbosity() is Verbosity.QUIET
+        _print([f for f in findings if f.verdict != "ok"] if quiet else findings)
+        describe("Something is wrong, see above." if wrong else "All is well.")
     if wrong:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.WRONG)
 
 
 def _print(findings: list[Finding]) -> None:
+    if not findings:
+        return
     from rich.markup import escape
     from rich.table import Table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -41,6 +42,7 @@ def examine() -> list[Finding]:
         *_requirements(),
         *_compiler(),
         *_resources(),
+        *_optional(),
         *_shipped(),
     ]
 
@@ -150,6 +152,29 @@ def _resources() -> Iterator[Finding]:
     disk = shutil.disk_usage(here).free / 1e9
     yield Finding("free disk", "ok" if disk >= _DISK else "warning", f"{disk:.1f} GB in {here}")
     yield Finding("processors", "ok", str(os.cpu_count()))
+
+
+# What it is for, how to tell that it is there, where it is from.
+_OPTIONAL: Final = (
+    (
+        "dask-jobqueue",
+        "dask_jobqueue",
+        "clusters with a batch system",
+        "pip install 'na64reco[cluster]'",
+    ),
+    ("xrootd", "fsspec_xrootd", "files at root:// addresses", "pip install 'na64reco[xrootd]'"),
+)
+_TOOLS: Final = (("chromium", "tests of pages"), ("node", "tests of ROOT files in a browser"))
+
+
+def _optional() -> Iterator[Finding]:
+    """What only some people need; that it is not there is nothing wrong."""
+    for name, module, use, source in _OPTIONAL:
+        there = importlib.util.find_spec(module) is not None
+        yield Finding(name, "ok", f"for {use}" if there else f"not there; for {use}: {source}")
+    for name, use in _TOOLS:
+        path = shutil.which(name)
+        yield Finding(name, "ok", path or f"not there; only for {use}")
 
 
 def _free_memory() -> float | None:
