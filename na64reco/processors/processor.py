@@ -48,6 +48,9 @@ __all__ = [
     "truth_columns",
 ]
 
+_REMEMBERED = 10
+"""Runs of which conditions are kept."""
+
 IDENTITY = ("run", "spill", "event")
 """Columns that every selected event is written with."""
 
@@ -171,6 +174,7 @@ class SelectionProcessor:
         self.nearest = nearest
         self.unblind = unblind
         self.columns: tuple[str, ...] | None = None if columns == "all" else tuple(columns)
+        self._loaded: dict[int, Conditions] = {}
         for name in self.columns or ():
             if name not in COLUMNS:
                 msg = f"There is no column {name!r} to write. {did_you_mean(name, COLUMNS)}"
@@ -253,7 +257,18 @@ class SelectionProcessor:
         )
 
     def _conditions(self, run: int) -> Conditions:
-        return load_conditions(self.setup, run, folder=self.calib, nearest=self.nearest)
+        """Of a run: the chunks of a file mostly have the same, and reading them takes 10 ms."""
+        if run not in self._loaded:
+            if len(self._loaded) >= _REMEMBERED:
+                self._loaded.clear()
+            self._loaded[run] = load_conditions(
+                self.setup, run, folder=self.calib, nearest=self.nearest
+            )
+        return self._loaded[run]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes load conditions themselves."""
+        return {**vars(self), "_loaded": {}}
 
     def needed_columns(self, branches: Iterable[str]) -> tuple[str, ...] | None:
         """Columns to reconstruct from a file with these branches; None for all that it can give."""
