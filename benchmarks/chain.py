@@ -3,8 +3,8 @@
 Both are timed in CPU seconds, alternating, so that a busy machine moves both; the figure to watch
 is their ratio. uproot reads in a process of its own: na64reco tells the allocator of its process to
 keep memory, from which uproot would gain too. What a run costs however few events it has (outputs,
-conditions, headers of files) is a line of its own, from a file of a thousand events. Memory is the
-peak resident size of a fresh process.
+conditions, headers of files) is a line of its own, from a file of a thousand events. Memory is
+measured by `benchmarks.memory`.
 """
 
 from __future__ import annotations
@@ -151,21 +151,6 @@ def needed_branches(path: Path) -> list[str]:
     return needed_branches(SELECTION, path)
 
 
-def peak_memory(path: Path) -> float:
-    """Peak resident size in MB of one `run` over the file, in a process of its own."""
-    # VmHWM, not ru_maxrss: the latter begins with the size of the process that forked.
-    code = (
-        "import sys, tempfile; from pathlib import Path; from benchmarks import chain;"
-        "t = tempfile.mkdtemp(); chain.run_chain(Path(sys.argv[1]), Path(t) / 'out');"
-        "status = Path('/proc/self/status').read_text().split();"
-        "print(int(status[status.index('VmHWM:') + 1]) / 1024)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
-    )
-    return float(done.stdout.split()[-1])
-
-
 def parts(path: Path, out: Path) -> dict[str, float]:
     """Shares of the chain's parts in its time, in per cent, by Python's profiler."""
     profile = cProfile.Profile()
@@ -256,24 +241,16 @@ def speed_up(path: Path, out: Path) -> float:
 def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        short, long, out = place / "short.root", place / "long.root", place / "out"
-        few_beam, few, physics = place / "beam.root", place / "few.root", place / "physics.root"
+        beam, few_beam, out = place / "beam.root", place / "few_beam.root", place / "out"
+        physics, few = place / "physics.root", place / "few.root"
+        write_run(beam, EVENTS)
         write_run(few_beam, FEW)
-        write_run(short, EVENTS)
-        write_physics(few, FEW)
         write_physics(physics, TRIGGERS)
-        found = {
-            "beam electrons": compare(short, few_beam, out, EVENTS),
+        write_physics(few, FEW)
+        found: dict[str, Any] = {
+            "beam electrons": compare(beam, few_beam, out, EVENTS),
             "physics triggers": compare(physics, few, out, TRIGGERS),
         }
         physics.unlink()
-        write_run(long, 4 * EVENTS)
-        peaks = [peak_memory(short), peak_memory(long)]
-        long.unlink()
         write_physics(physics, LONG)
-        return {
-            **found,
-            "two_workers_over_one": {"events": LONG, "ratio": speed_up(physics, out)},
-            "memory": {"events": [EVENTS, 4 * EVENTS], "peak_MB": peaks},
-            "memory_ratio": round(peaks[1] / peaks[0], 3),
-        }
+        return found | {"two_workers_over_one": {"events": LONG, "ratio": speed_up(physics, out)}}
