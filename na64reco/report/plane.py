@@ -90,10 +90,14 @@ def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figur
     planes = find_planes(selection)
     if not planes or not datasets:
         return None
+    # A hidden region and one that is not have a name each.
+    columns = min(2 * len(planes), 6)
+    lines = -(-(len(selection.regions) + 1) // columns)
     with report_style():
         figure, axes = new_figure(
-            len(datasets), len(planes), size=_PANEL, left=0.72, right=0.92, top=0.4, above=0.3
-        )
+            len(datasets), len(planes), size=_PANEL, left=0.72, right=0.92, top=0.4,
+            above=0.1 + 0.2 * lines,
+        )  # fmt: skip
         for dataset, row in zip(datasets, axes, strict=True):
             for plane, ax in zip(planes, row, strict=True):
                 _draw(ax, selection, dataset, plane)
@@ -101,7 +105,7 @@ def draw_plane(selection: Selection, datasets: Sequence[DatasetReport]) -> Figur
         for ax in axes.flat:
             for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
                 shown.setdefault(name, handle)
-        top_legend(figure, axes[0, 0], columns=6, handles=list(shown.values()))
+        top_legend(figure, axes[0, 0], columns=columns, handles=list(shown.values()))
     return figure
 
 
