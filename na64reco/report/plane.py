@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from na64reco.report.page_axes import draw_map, new_figure, top_legend
-from na64reco.report.page_figures import COLOURS, plain, report_style
+from na64reco.report.page_figures import COLOURS, DASHES, plain, report_style
 from na64reco.report.regions import outlines
 from na64reco.selection import histogram_name
 from na64reco.selection.variables import describe
@@ -40,10 +40,8 @@ _LABELS = {
     "track_out.momentum": r"$p_\mathrm{out}$",
 }
 
-# Dashes differ as well as colours.
-_LINES = tuple(
-    zip((*COLOURS[1:5], COLOURS[5]), ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=True)
-)
+# Dashes differ as well as colours; the sixth region has the first one's colour, other dashes.
+_LINES = tuple((COLOURS[1 + i % 5], DASHES[(i + i // 5) % 5]) for i in range(25))
 _PANEL = (2.9, 2.6)
 _GREY = "#777777"
 
