@@ -9,7 +9,9 @@ measured by `benchmarks.memory`.
 
 from __future__ import annotations
 
+import contextlib
 import cProfile
+import io
 import json
 import pstats
 import statistics
@@ -117,7 +119,9 @@ def run_coffea(path: Path) -> None:
 
     executor = processor.IterativeExecutor(status=False)
     runner = processor.Runner(executor, pre_executor=executor, schema=HitSchema, chunksize=50_000)
-    runner(resolve_inputs(path).for_coffea(), SelectionProcessor(SELECTION))
+    # Bars are drawn even so, and standard output is for JSON.
+    with contextlib.redirect_stdout(io.StringIO()):
+        runner(resolve_inputs(path).for_coffea(), SelectionProcessor(SELECTION))
 
 
 def read_branches(path: Path, branches: list[str]) -> None:
