@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Spool"]
 
-MEMORY = 64_000_000
+MEMORY = 8_000_000
 """Bytes that are kept in memory by default."""
 
 
