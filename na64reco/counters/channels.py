@@ -8,19 +8,19 @@ is 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from na64reco.calibration import CellConditions
-from na64reco.calorimeters.cells import TIME_WINDOW, cell_energies
+from na64reco.calorimeters.cells import TIME_WINDOW, HitArrays, cell_energies, prepare_cells
 from na64reco.errors import DataError
 from na64reco.events.columns import Hits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TIME_WINDOW", "ChannelEnergies", "channel_energies"]
+__all__ = ["TIME_WINDOW", "ChannelEnergies", "channel_energies", "prepare_channels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,30 @@ def channel_energies(
     DataError
         If the conditions do not have this shape.
     """
+    cells = cell_energies(*_as_cells(hits, conditions, channels, axis), window=window)
+    events = len(hits)
+    return ChannelEnergies(
+        cells.in_time.reshape(events, channels),
+        cells.out_of_time.reshape(events, channels),
+        cells.ignored,
+    )
+
+
+def prepare_channels(
+    hits: Hits, conditions: CellConditions, channels: int, *, window: float = TIME_WINDOW
+) -> tuple[HitArrays, NDArray[np.float64], tuple[int, int, int]]:
+    """Hits, constants and shape as `na64reco.calorimeters.cells.fill_event` takes them.
+
+    Parameters and errors are those of `channel_energies`; the channel's number is in `ix`.
+    """
+    arguments = _as_cells(hits, conditions, channels, "ix")
+    return *prepare_cells(*arguments, window=window), arguments[2]
+
+
+def _as_cells(
+    hits: Hits, conditions: CellConditions, channels: int, axis: str
+) -> tuple[Hits, CellConditions, tuple[int, int, int]]:
+    """Hits, conditions and shape of the calorimeter that the row of channels is."""
     if conditions.scale.shape != (channels,):
         msg = (
             f"The conditions have channels of the shape {conditions.scale.shape}, the detector "
@@ -70,7 +94,7 @@ def channel_energies(
         )
         raise DataError(msg)
     row = hits.columns[axis]
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "ix": row,
         "iy": np.zeros(len(row), dtype=np.uint8),
         "amplitude": hits.columns["amplitude"],
@@ -88,10 +112,4 @@ def channel_energies(
             )
         )
     )
-    cells = cell_energies(Hits(hits.offsets, columns), as_cells, shape, window=window)
-    events = len(hits)
-    return ChannelEnergies(
-        cells.in_time.reshape(events, channels),
-        cells.out_of_time.reshape(events, channels),
-        cells.ignored,
-    )
+    return Hits(hits.offsets, columns), as_cells, shape

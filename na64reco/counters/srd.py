@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
-from na64reco.counters.channels import TIME_WINDOW, channel_energies
+from na64reco.calorimeters.cells import HitArrays, fill_event
+from na64reco.counters.channels import TIME_WINDOW, prepare_channels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,13 +36,38 @@ def reconstruct_srd(
     """
     if setup.srd is None:
         return {}
-    channels = channel_energies(hits, conditions.srd, setup.srd.modules, window=window)
-    columns: dict[str, NDArray[Any]] = {
-        "srd.energy": channels.in_time.sum(axis=1),
-        "srd.energy_out": channels.out_of_time.sum(axis=1),
-        **{f"srd.module{i}": channels.in_time[:, i] for i in range(setup.srd.modules)},
-    }
+    modules = setup.srd.modules
+    arrays, constants, shape = prepare_channels(hits, conditions.srd, modules, window=window)
+    values = np.empty((modules + 2, len(hits)), dtype=np.float32)
+    above = np.empty(len(hits), dtype=np.int16)
+    _reconstruct(arrays, shape, constants, values, above)
     return {
-        **{name: values.astype(np.float32) for name, values in columns.items()},
-        "srd.modules": np.count_nonzero(channels.in_time, axis=1).astype(np.int16),
+        "srd.energy": values[modules],
+        "srd.energy_out": values[modules + 1],
+        **{f"srd.module{i}": values[i] for i in range(modules)},
+        "srd.modules": above,
     }
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reconstruct(
+    hits: HitArrays,
+    shape: tuple[int, int, int],
+    constants: NDArray[np.float64],
+    values: NDArray[np.float32],
+    above: NDArray[np.int16],
+) -> None:  # pragma: no cover - compiled
+    """Fill `values`: rows of the modules, their sum, that out of time; and modules with energy."""
+    modules = shape[1]
+    in_time, out_of_time = np.zeros(modules), np.zeros(modules)
+    for event in range(len(above)):
+        fill_event(event, hits, shape, constants, in_time, out_of_time)
+        energy, outside, number = 0.0, 0.0, 0
+        for module in range(modules):
+            values[module, event] = in_time[module]
+            energy += in_time[module]
+            outside += out_of_time[module]
+            number += 1 if in_time[module] != 0.0 else 0
+        values[modules, event] = energy
+        values[modules + 1, event] = outside
+        above[event] = number

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from na64reco.counters.channels import TIME_WINDOW, channel_energies
+from na64reco.calorimeters.cells import HitArrays, fill_event
+from na64reco.counters.channels import TIME_WINDOW, prepare_channels
 
 if TYPE_CHECKING:
     from na64reco.calibration import Conditions
@@ -22,6 +24,13 @@ UNBALANCED: Final = 0.3
 Array = NDArray[np.float64]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bar(left: float, right: float) -> float:  # pragma: no cover - compiled
+    left, right = max(left, 0.0), max(right, 0.0)
+    larger, smaller = max(left, right), min(left, right)
+    return larger if smaller < UNBALANCED * larger else float(np.sqrt(left * right))
+
+
 def bar_energy(left: Array, right: Array) -> Array:
     """Energy of a bar from its two ends: sqrt(left * right), free of the attenuation in the bar.
 
@@ -31,7 +40,7 @@ def bar_energy(left: Array, right: Array) -> Array:
     Parameters
     ----------
     left, right
-        GeV, any shape; negative energies count as 0.
+        GeV, any shape, the same; negative energies count as 0.
 
     Examples
     --------
@@ -39,9 +48,15 @@ def bar_energy(left: Array, right: Array) -> Array:
     >>> bar_energy(np.array([4.0, 4.0]), np.array([9.0, 1.0])).tolist()
     [6.0, 4.0]
     """
-    left, right = np.maximum(left, 0.0), np.maximum(right, 0.0)
-    larger, smaller = np.maximum(left, right), np.minimum(left, right)
-    return np.where(smaller < UNBALANCED * larger, larger, np.sqrt(left * right))
+    energy = np.empty(np.shape(left))
+    _bars(np.ravel(left), np.ravel(right), energy.reshape(-1))
+    return energy
+
+
+@njit(cache=True, nogil=True)
+def _bars(left: Array, right: Array, energy: Array) -> None:  # pragma: no cover - compiled
+    for i in range(len(energy)):
+        energy[i] = _bar(left[i], right[i])
 
 
 def reconstruct_veto(
@@ -60,12 +75,35 @@ def reconstruct_veto(
     """
     if setup.veto is None:
         return {}
-    channels = channel_energies(hits, conditions.veto, 2 * setup.veto.bars, window=window)
-    bars = bar_energy(channels.in_time[:, 0::2], channels.in_time[:, 1::2])
-    outside = bar_energy(channels.out_of_time[:, 0::2], channels.out_of_time[:, 1::2])
-    columns = {
-        "veto.energy": bars.max(axis=1),
-        "veto.energy_out": outside.max(axis=1),
-        **{f"veto.bar{i}": bars[:, i] for i in range(setup.veto.bars)},
+    bars = setup.veto.bars
+    arrays, constants, shape = prepare_channels(hits, conditions.veto, 2 * bars, window=window)
+    values = np.empty((bars + 2, len(hits)), dtype=np.float32)
+    _reconstruct(arrays, shape, constants, values)
+    return {
+        "veto.energy": values[bars],
+        "veto.energy_out": values[bars + 1],
+        **{f"veto.bar{i}": values[i] for i in range(bars)},
     }
-    return {name: values.astype(np.float32) for name, values in columns.items()}
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reconstruct(
+    hits: HitArrays,
+    shape: tuple[int, int, int],
+    constants: Array,
+    values: NDArray[np.float32],
+) -> None:  # pragma: no cover - compiled
+    """Fill `values`: rows of the bars, the largest of them, the largest out of time."""
+    channels = shape[1]
+    bars = channels // 2
+    in_time, out_of_time = np.zeros(channels), np.zeros(channels)
+    for event in range(values.shape[1]):
+        fill_event(event, hits, shape, constants, in_time, out_of_time)
+        largest = outside = 0.0
+        for bar in range(bars):
+            energy = _bar(in_time[2 * bar], in_time[2 * bar + 1])
+            values[bar, event] = energy
+            largest = max(largest, energy)
+            outside = max(outside, _bar(out_of_time[2 * bar], out_of_time[2 * bar + 1]))
+        values[bars, event] = largest
+        values[bars + 1, event] = outside

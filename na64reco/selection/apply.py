@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -49,21 +50,25 @@ class Outcome:
     @cached_property
     def cumulative(self) -> Mask:
         """Shape (cuts, events): passes that cut and all before it."""
-        result: Mask = np.logical_and.accumulate(self.passed, axis=0)
+        # Row by row: numpy's accumulate takes ten times as long.
+        result = self.passed.copy()
+        for before, row in pairwise(result):
+            np.logical_and(before, row, out=row)
         return result
 
     @cached_property
-    def _failures(self) -> NDArray[np.intp]:
-        """Number of cuts that each event fails, shape (events,); hidden events fail all."""
-        failures: NDArray[np.intp] = len(self.passed) - np.count_nonzero(self.passed, axis=0)
-        return failures
+    def _without(self) -> dict[str, Mask]:
+        """Cut: events that pass all others; by the number of cuts that each event fails."""
+        failures = np.zeros(len(self.visible), dtype=np.uint16)
+        for row in self.passed:
+            failures += ~row
+        none, one = (failures == 0) & self.visible, (failures == 1) & self.visible
+        names = self.selection.cut_names
+        return {name: none | (one & ~row) for name, row in zip(names, self.passed, strict=True)}
 
     def without(self, cut: str) -> Mask:
         """Events that pass all cuts but this one (whose own verdict does not matter)."""
-        mine = self.passed[self._index(cut)]
-        others = (self._failures == 0) | ((self._failures == 1) & ~mine)
-        result: Mask = others & self.visible
-        return result
+        return self._without[self.selection.cut_names[self._index(cut)]]
 
     def after(self, stage: str) -> Mask:
         """Events at a stage: ``none``, a cut's name, ``all`` or ``without NAME``.
@@ -116,8 +121,8 @@ class Outcome:
         return Cutflow(
             cuts=names,
             entered=int(count(self.visible)),
-            passed=tuple(int(n) for n in count(self.cumulative, axis=1)),
-            alone=tuple(int(n) for n in count(self.passed, axis=1)),
+            passed=tuple(int(count(mask)) for mask in self.cumulative),
+            alone=tuple(int(count(mask)) for mask in self.passed),
             others=tuple(int(count(self.without(name))) for name in names),
             regions=tuple(
                 (name, None if name == self.blinded else int(count(self.region(name))))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from na64reco.errors import SelectionError
+from na64reco.selection.rows import NONE, Rows
 from na64reco.selection.variables import Values, base_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -45,7 +46,6 @@ OUT_OF_TIME: Final = 10.0
 _DOWN: Final = frozenset({"ecal", "prs", "veto", "hcal", "vhcal", "calo"})
 _LEAST: Final = ("scaler_first", "live_first")
 _LARGEST: Final = ("scaler_last", "live_last")
-_NONE: Final = np.iinfo(np.int64).max
 
 # Of beam triggers, for the turn-on of the physics trigger: (variable, edges, other variable, its
 # lower and upper limit, which keep the other threshold out of the way).
@@ -138,7 +138,7 @@ class Counts:
             both = np.concatenate([mine, yours])
             shape = (rows, *both.shape[1:])
             if name in _LEAST:
-                result = np.full(shape, _NONE)
+                result = np.full(shape, NONE)
                 np.minimum.at(result, index, both)
             elif name in _LARGEST:
                 result = np.full(shape, -1)
@@ -208,7 +208,7 @@ def _column(counts: Counts, name: str, *, like: tuple[Counts, Counts]) -> Array:
     if name in counts.columns:
         return counts.columns[name]
     found = next(c.columns[name] for c in like if name in c.columns)
-    fill = _NONE if name in _LEAST else -1 if name in _LARGEST else 0
+    fill = NONE if name in _LEAST else -1 if name in _LARGEST else 0
     return np.full((len(counts), *found.shape[1:]), fill, dtype=found.dtype)
 
 
@@ -233,9 +233,9 @@ def count(
     keys = np.stack([np.asarray(columns["run"]), np.asarray(columns["spill"])]).astype(np.int64)
     # Events of a spill stand together: only the first of each row of equal ones is sorted.
     first = np.flatnonzero(np.r_[keys.shape[1] > 0, (keys[:, 1:] != keys[:, :-1]).any(axis=0)])
-    unique, index = np.unique(keys[:, first], axis=1, return_inverse=True)
-    index = np.repeat(np.ravel(index), np.diff(np.r_[first, keys.shape[1]]))
-    table = _Rows(index, unique.shape[1], outcome.weights)
+    unique, rows = np.unique(keys[:, first], axis=1, return_inverse=True)
+    bounds = np.r_[first, keys.shape[1]]
+    table = Rows(bounds, np.ravel(rows), unique.shape[1], outcome.weights)
     base = (
         outcome.visible if (n := base_cuts(outcome.selection)) == 0 else outcome.cumulative[n - 1]
     )
@@ -282,46 +282,8 @@ def _with_cuts(outcome: Outcome) -> list[tuple[Mask, Cut]]:
     return list(zip(outcome.passed, outcome.selection.cuts, strict=True))
 
 
-class _Rows:
-    """Counting masks row by row."""
-
-    def __init__(self, index: Array, rows: int, weights: Array | None) -> None:
-        self._index, self.rows, self._weights = index, rows, weights
-        self.weighted = weights is not None
-
-    def count(self, mask: Mask) -> Array:
-        """Shape (rows,)."""
-        return np.bincount(self._index[mask], minlength=self.rows).astype(np.int64)
-
-    def counts(self, masks: Iterable[Mask]) -> Array:
-        """Shape (rows, masks)."""
-        return np.stack([self.count(mask) for mask in masks], axis=1)
-
-    def sum(self, power: int, mask: Mask, factor: Array | None = None) -> Array:
-        """Of a power of the weights, times a factor each, shape (rows,)."""
-        assert self._weights is not None
-        weights = self._weights[mask] if factor is None else (self._weights * factor)[mask]
-        return np.bincount(self._index[mask], weights**power, self.rows)
-
-    def sums(self, power: int, masks: Iterable[Mask]) -> Array:
-        """Shape (rows, masks)."""
-        return np.stack([self.sum(power, mask) for mask in masks], axis=1)
-
-    def extreme(self, values: Array, *, largest: bool) -> Array:
-        """Smallest or largest value of each row."""
-        result = np.full(self.rows, -1 if largest else _NONE)
-        (np.maximum if largest else np.minimum).at(result, self._index, values.astype(np.int64))
-        return result
-
-    def total(self, values: Array, mask: Mask) -> Array:
-        """Sum of integers of each row."""
-        result = np.zeros(self.rows, np.int64)
-        np.add.at(result, self._index[mask], values[mask].astype(np.int64))
-        return result
-
-
 def _triggers(
-    table: _Rows, columns: Mapping[str, Array], scalars: Mapping[str, Array]
+    table: Rows, columns: Mapping[str, Array], scalars: Mapping[str, Array]
 ) -> dict[str, Array]:
     everything = np.ones(len(columns["run"]), dtype=bool)
     good = np.asarray(columns.get("quality.good", everything), dtype=bool)
