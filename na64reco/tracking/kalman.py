@@ -11,6 +11,23 @@ import numpy as np
 from numba import njit
 
 from na64reco.tracking.field import cross_dipole
+from na64reco.tracking.lanes import (
+    CHI2,
+    COVARIANCE,
+    DEVIATION,
+    JACOBIAN,
+    LANES,
+    REFERENCE,
+    ROWS,
+    USED,
+    VALUE,
+    drift,
+    invert,
+    measure,
+    radiate,
+    refer,
+    transport,
+)
 from na64reco.tracking.layout import MAGNET, PLANE
 from na64reco.tracking.runge_kutta import CROSSED, cross_piece, invert_full, transport_full
 
@@ -28,210 +45,117 @@ _NEARLY: Final = 0.05  # relative change of q/p that does not need another itera
 _MIN_QP: Final = 1e-6
 _MAX_QP: Final = 10.0
 
-# Of no NaN or infinity is made less by these; they allow fused multiply-add.
-_FAST: Final = {"contract", "reassoc", "nsz", "arcp"}
+_FULL: Final = np.array(
+    [[0, 1, 2, 3, 4], [1, 5, 6, 7, 8], [2, 6, 9, 10, 11], [3, 7, 10, 12, 13], [4, 8, 11, 13, 14]]
+)
+"""Which of the 15 rows of the covariance in `lanes` an element of the matrix is."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _transport(d, cov, jacobian, work):  # type: ignore[no-untyped-def]
-    """Deviation and covariance through a magnet: d -> J d, C -> J C J^T, in place.
+def _cross(m, forward, s, kept, magnets, alive, scratch, field):  # type: ignore[no-untyped-def]
+    """All lanes through magnet (or piece of the field) ``m``.
 
-    Only columns 2-4 of J differ from the unit matrix, and row 4 does not.
+    On the way along the beam the reference in front of the magnet and the Jacobian are ``kept``; on
+    the way back, which must follow, they are used again. Lanes whose reference does not come
+    through are no longer ``alive``.
     """
-    for i in range(4):
-        for j in range(5):
-            s = cov[i, j] if i < 2 else 0.0
-            for k in range(2, 5):
-                s += jacobian[i, k] * cov[k, j]
-            work[i, j] = s
-    for j in range(5):
-        work[4, j] = cov[4, j]
-    for i in range(5):
-        for j in range(5):
-            if j == 4:
-                cov[i, j] = work[i, 4]
-                continue
-            s = work[i, j] if j < 2 else 0.0
-            for k in range(2, 5):
-                s += jacobian[j, k] * work[i, k]
-            cov[i, j] = s
-    d2, d3, d4 = d[2], d[3], d[4]
-    for i in range(4):
-        s = d[i] if i < 2 else 0.0
-        d[i] = s + jacobian[i, 2] * d2 + jacobian[i, 3] * d3 + jacobian[i, 4] * d4
+    state, d, jacobian, cov, work = scratch
+    for b in range(LANES):
+        if not alive[b]:
+            continue
+        if forward:
+            for i in range(5):
+                state[i] = kept[m, i, b] = s[REFERENCE + i * LANES + b]
+            lost = magnets[m, 3] * state[4] * state[4]
+            if field is None:
+                alive[b] = cross_dipole(
+                    state, magnets[m, 0], magnets[m, 1], magnets[m, 2] + lost, jacobian
+                )
+            else:
+                here, there = field.start[m], field.end[m]
+                alive[b] = cross_piece(state, here, there, m, field, jacobian, lost) == CROSSED
+            for i in range(5):
+                s[REFERENCE + i * LANES + b] = state[i]
+                for j in range(5):
+                    kept[m, 5 + 5 * i + j, b] = jacobian[i, j]
+        else:
+            for i in range(5):
+                s[REFERENCE + i * LANES + b] = kept[m, i, b]
+    if field is None:
+        for i in range(4):
+            for j in range(3):
+                for b in range(LANES):
+                    s[JACOBIAN + (3 * i + j) * LANES + b] = kept[m, 7 + 5 * i + j, b]
+        if not forward:
+            invert(s)
+        transport(s)
+    else:  # whose Jacobian is full
+        for b in range(LANES):
+            for i in range(5):
+                d[i] = s[DEVIATION + i * LANES + b]
+                for j in range(5):
+                    jacobian[i, j] = kept[m, 5 + 5 * i + j, b]
+                    cov[i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
+            if not forward:
+                invert_full(jacobian, work)
+            transport_full(d, cov, jacobian, work)
+            for i in range(5):
+                s[DEVIATION + i * LANES + b] = d[i]
+                for j in range(i, 5):
+                    s[COVARIANCE + _FULL[i, j] * LANES + b] = cov[i, j]
+            for i in range(4):
+                for j in range(3):
+                    s[JACOBIAN + (3 * i + j) * LANES + b] = jacobian[i, 2 + j]
+    refer(s)
+    if magnets[m, 4] > 0.0:
+        radiate(s, magnets[m, 4])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _invert(jacobian):  # type: ignore[no-untyped-def]
-    """Inverse of a magnet's Jacobian, in place: see `_transport` for what differs from 1."""
-    a, b, c = jacobian[2, 2], jacobian[2, 3], jacobian[2, 4]
-    d, e, f = jacobian[3, 2], jacobian[3, 3], jacobian[3, 4]
-    scale = 1.0 / (a * e - b * d)
-    a, b, d, e = e * scale, -b * scale, -d * scale, a * scale
-    c, f = -(a * c + b * f), -(d * c + e * f)
-    jacobian[2, 2], jacobian[2, 3], jacobian[2, 4] = a, b, c
-    jacobian[3, 2], jacobian[3, 3], jacobian[3, 4] = d, e, f
-    for i in range(2):
-        u, v = jacobian[i, 2], jacobian[i, 3]
-        jacobian[i, 2], jacobian[i, 3] = -(u * a + v * d), -(u * b + v * e)
-        jacobian[i, 4] = -(u * c + v * f + jacobian[i, 4])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _radiate(cov, jacobian, variance):  # type: ignore[no-untyped-def]
-    """Add the noise that photons all along a magnet make of q/p, and so of the state behind it.
-
-    What is lost with a share r of the magnet still to come changes q/p by 1, slopes by r and
-    positions by r^2 times the Jacobian's last column: hence the integrals of powers of r.
-    """
-    for i in range(4):
-        a = jacobian[i, 4] * variance
-        m = 2 if i < 2 else 1
-        cov[i, 4] += a / (m + 1)
-        cov[4, i] += a / (m + 1)
-        for j in range(4):
-            cov[i, j] += a * jacobian[j, 4] / (m + (3 if j < 2 else 2))
-    cov[4, 4] += variance
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
 def _filter(  # type: ignore[no-untyped-def]
-    measured, track, planes, magnets, names, steps, forward, reference, entrances, jacobians,
-    d, cov, work, store, field,
+    measured, rows, number, planes, magnets, names, steps, forward, s, kept, alive, scratch,
+    store, field,
 ):  # fmt: skip
-    """Filter one track along or against the beam; ``reference`` travels with it, in place.
-
-    On the way along the beam the reference in front of each magnet and the Jacobian are kept in
-    ``entrances`` and ``jacobians``; on the way back, which must follow, they are used again.
-
-    Returns chi2, negative where the reference does not come through. The covariance is symmetric
-    and lives in 15 numbers, which the compiler keeps in registers: half the time of loops over a
-    matrix. Only magnets, whose Jacobian is full, see the matrix. Inlined: calls with so many
-    arrays take a quarter of the time.
-    """
-    x, y, tx, ty = reference[0], reference[1], reference[2], reference[3]
-    qp = reference[4]
-    d0 = d1 = d2 = d3 = d4 = 0.0
-    c00, c11, c22, c33 = _PRIOR[0], _PRIOR[1], _PRIOR[2], _PRIOR[3]
-    c44 = (_PRIOR_MOMENTUM * qp) ** 2
-    c01 = c02 = c03 = c04 = c12 = c13 = c14 = c23 = c24 = c34 = 0.0
-    chi2 = 0.0
-    norm = 1.0 + tx * tx + ty * ty
-    unit = qp * qp * norm * math.sqrt(norm)  # the root: the way through is longer at an angle
-    m22, m23, m33 = unit * (1.0 + tx * tx), unit * tx * ty, unit * (1.0 + ty * ty)
-    qp4 = qp * qp * qp * qp  # of a variance of the energy makes that of 1/p
+    """Filter the tracks in the lanes along or against the beam; their reference travels with it."""
+    for i in range(DEVIATION, VALUE):
+        s[i] = 0.0
+    for b in range(LANES):
+        for i in range(4):
+            s[COVARIANCE + _FULL[i, i] * LANES + b] = _PRIOR[i]
+        s[COVARIANCE + _FULL[4, 4] * LANES + b] = (
+            _PRIOR_MOMENTUM * s[REFERENCE + 4 * LANES + b]
+        ) ** 2
+    refer(s)
     for k in range(len(names)):
-        # Drift: x += step tx, y += step ty.
-        step, s0, s1, s2 = steps[k, 0], steps[k, 1], steps[k, 2], steps[k, 3]
-        c44 += steps[k, 4] * qp4
-        x += step * tx
-        y += step * ty
-        d0 += step * d2
-        d1 += step * d3
-        c00 += step * (2.0 * c02 + step * c22) + s2 * m22
-        c01 += step * (c03 + c12 + step * c23) + s2 * m23
-        c11 += step * (2.0 * c13 + step * c33) + s2 * m33
-        c02 += step * c22 + s1 * m22
-        c03 += step * c23 + s1 * m23
-        c04 += step * c24
-        c12 += step * c23 + s1 * m23
-        c13 += step * c33 + s1 * m33
-        c14 += step * c34
-        c22 += s0 * m22
-        c23 += s0 * m23
-        c33 += s0 * m33
+        drift(s, steps[k, 0], steps[k, 1], steps[k, 2], steps[k, 3], steps[k, 4])
         if names[k, 0] == PLANE:
             c = names[k, 1]
             if len(store):
-                row = store[track, c if forward else len(planes) + c]
-                row[:5] = d0, d1, d2, d3, d4
-                row[5:10] = x, y, tx, ty, qp
-                row[10:15] = c00, c01, c02, c03, c04
-                row[15:20] = c01, c11, c12, c13, c14
-                row[20:25] = c02, c12, c22, c23, c24
-                row[25:30] = c03, c13, c23, c33, c34
-                row[30:35] = c04, c14, c24, c34, c44
-            value = measured[track, c]
-            if np.isfinite(value):
-                u, v = planes[c, 0], planes[c, 1]
-                g0, g1 = c00 * u + c01 * v, c01 * u + c11 * v
-                g2, g3, g4 = c02 * u + c12 * v, c03 * u + c13 * v, c04 * u + c14 * v
-                weight = 1.0 / (g0 * u + g1 * v + planes[c, 2])
-                r = value - (x + d0) * u - (y + d1) * v
-                chi2 += r * r * weight
-                k0, k1, k2 = g0 * weight, g1 * weight, g2 * weight
-                k3, k4 = g3 * weight, g4 * weight
-                d0 += k0 * r
-                d1 += k1 * r
-                d2 += k2 * r
-                d3 += k3 * r
-                d4 += k4 * r
-                c00 -= k0 * g0
-                c01 -= k0 * g1
-                c02 -= k0 * g2
-                c03 -= k0 * g3
-                c04 -= k0 * g4
-                c11 -= k1 * g1
-                c12 -= k1 * g2
-                c13 -= k1 * g3
-                c14 -= k1 * g4
-                c22 -= k2 * g2
-                c23 -= k2 * g3
-                c24 -= k2 * g4
-                c33 -= k3 * g3
-                c34 -= k3 * g4
-                c44 -= k4 * g4
+                at = c if forward else len(planes) + c
+                for b in range(number):
+                    row = store[rows[b], at]
+                    for i in range(5):
+                        row[i] = s[DEVIATION + i * LANES + b]
+                        row[5 + i] = s[REFERENCE + i * LANES + b]
+                        for j in range(5):
+                            row[10 + 5 * i + j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
+            for b in range(LANES):
+                value = measured[rows[b], c]
+                there = np.isfinite(value)
+                s[VALUE + b] = value if there else 0.0
+                s[USED + b] = 1.0 if there else 0.0
+            measure(s, planes[c, 0], planes[c, 1], planes[c, 2])
         elif names[k, 0] == MAGNET:
-            m = names[k, 1]
-            jacobian = jacobians[m]
-            if forward:
-                lost = magnets[m, 3] * qp * qp
-                reference[:] = x, y, tx, ty, qp
-                entrances[m, :] = reference
-                if field is None:
-                    if not cross_dipole(
-                        reference, magnets[m, 0], magnets[m, 1], magnets[m, 2] + lost, jacobian
-                    ):
-                        return -1.0
-                else:
-                    here, there = field.start[m], field.end[m]
-                    if cross_piece(reference, here, there, m, field, jacobian, lost) != CROSSED:
-                        return -1.0
-            else:
-                reference[:] = entrances[m]
-                if field is None:
-                    _invert(jacobian)
-                else:
-                    invert_full(jacobian, work)
-            x, y, tx, ty = reference[0], reference[1], reference[2], reference[3]
-            norm = 1.0 + tx * tx + ty * ty
-            unit = qp * qp * norm * math.sqrt(norm)
-            m22, m23, m33 = unit * (1.0 + tx * tx), unit * tx * ty, unit * (1.0 + ty * ty)
-            d[:] = d0, d1, d2, d3, d4
-            cov[0, :] = c00, c01, c02, c03, c04
-            cov[1, :] = c01, c11, c12, c13, c14
-            cov[2, :] = c02, c12, c22, c23, c24
-            cov[3, :] = c03, c13, c23, c33, c34
-            cov[4, :] = c04, c14, c24, c34, c44
-            if field is None:
-                _transport(d, cov, jacobian, work)
-            else:
-                transport_full(d, cov, jacobian, work)
-            if magnets[m, 4] > 0.0:
-                _radiate(cov, jacobian, magnets[m, 4])
-            d0, d1, d2, d3, d4 = d[0], d[1], d[2], d[3], d[4]
-            c00, c01, c02, c03, c04 = cov[0, 0], cov[0, 1], cov[0, 2], cov[0, 3], cov[0, 4]
-            c11, c12, c13, c14 = cov[1, 1], cov[1, 2], cov[1, 3], cov[1, 4]
-            c22, c23, c24 = cov[2, 2], cov[2, 3], cov[2, 4]
-            c33, c34, c44 = cov[3, 3], cov[3, 4], cov[4, 4]
-    reference[:] = x, y, tx, ty, qp
-    d[:] = d0, d1, d2, d3, d4
-    cov[0, :] = c00, c01, c02, c03, c04
-    cov[1, :] = c01, c11, c12, c13, c14
-    cov[2, :] = c02, c12, c22, c23, c24
-    cov[3, :] = c03, c13, c23, c33, c34
-    cov[4, :] = c04, c14, c24, c34, c44
-    return chi2
+            _cross(names[k, 1], forward, s, kept, magnets, alive, scratch, field)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _put(s, b, state, covariance):  # type: ignore[no-untyped-def]
+    """State and covariance of lane ``b``."""
+    for i in range(5):
+        state[i] = s[REFERENCE + i * LANES + b] + s[DEVIATION + i * LANES + b]
+        for j in range(5):
+            covariance[i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -286,53 +210,67 @@ def filter_tracks(  # type: ignore[no-untyped-def]
     planes, magnets, names, steps, names_back, steps_back, rest, field = tables
     n = len(seeds)
     ok, ndf, probability = np.zeros(n, np.bool_), np.full(n, -5), np.empty(n)
-    reference, start, d = np.empty(5), np.empty(5), np.empty(5)
-    cov, work = np.empty((5, 5)), np.empty((5, 5))
-    entrances, jacobians = np.empty((len(magnets), 5)), np.empty((len(magnets), 5, 5))
-    for t in range(n):
-        start[:] = seeds[t]
-        fitted = False
-        chi2[t] = math.nan
-        for iteration in range(_ITERATIONS):
-            qp = start[4]
-            if not (abs(qp) <= _MAX_QP and abs(start[2]) < 1.0 and abs(start[3]) < 1.0):
+    chi2[:] = math.nan
+    start, trial = seeds.copy(), np.arange(n)
+    s, kept = np.zeros(ROWS * LANES), np.zeros((len(magnets), 30, LANES))
+    rows, alive = np.empty(LANES, np.int64), np.empty(LANES, np.bool_)
+    scratch = np.empty(5), np.empty(5), np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
+    pending = n
+    for iteration in range(_ITERATIONS):
+        again = at = 0
+        while at < pending:
+            number = 0
+            while at < pending and number < LANES:
+                t = trial[at]
+                at += 1
+                qp = start[t, 4]
+                if abs(qp) <= _MAX_QP and abs(start[t, 2]) < 1.0 and abs(start[t, 3]) < 1.0:
+                    if abs(qp) < _MIN_QP:
+                        start[t, 4] = math.copysign(_MIN_QP, qp)
+                    rows[number] = t
+                    number += 1
+            if number == 0:
                 break
-            if abs(qp) < _MIN_QP:
-                start[4] = qp = math.copysign(_MIN_QP, qp)
-            reference[:] = start
-            value = _filter(
-                measured, t, planes, magnets, names, steps, True, reference, entrances, jacobians,
-                d, cov, work, store, field,
+            rows[number:] = rows[0]  # empty lanes do what the first one does
+            alive[:] = True
+            for b in range(LANES):
+                for i in range(5):
+                    s[REFERENCE + i * LANES + b] = start[rows[b], i]
+            _filter(
+                measured, rows, number, planes, magnets, names, steps, True, s, kept, alive,
+                scratch, store, field,
             )  # fmt: skip
-            if not value >= 0.0:
-                break
-            for i in range(5):
-                last[t, i] = reference[i] + d[i]
-                for j in range(5):
-                    last_cov[t, i, j] = cov[i, j]
-            chi2[t] = value
+            for b in range(number):
+                _put(s, b, last[rows[b]], last_cov[rows[b]])
+                chi2[rows[b]] = s[CHI2 + b]
             # Against the beam about the same reference, from its place at the last plane.
-            reference[0] -= rest * reference[2]
-            reference[1] -= rest * reference[3]
-            value = _filter(
-                measured, t, planes, magnets, names_back, steps_back, False, reference, entrances,
-                jacobians, d, cov, work, store, field,
+            for b in range(LANES):
+                for i in range(2):
+                    s[REFERENCE + i * LANES + b] -= rest * s[REFERENCE + (2 + i) * LANES + b]
+            _filter(
+                measured, rows, number, planes, magnets, names_back, steps_back, False, s, kept,
+                alive, scratch, store, field,
             )  # fmt: skip
-            if not value >= 0.0:
-                break
-            for i in range(5):
-                first[t, i] = reference[i] + d[i]
-                for j in range(5):
-                    first_cov[t, i, j] = cov[i, j]
-                start[i] = first[t, i]
-            fitted = True
-            if abs(d[4]) <= _NEARLY * abs(qp):
-                break
-            fitted = iteration == _ITERATIONS - 1
-        valid = fitted and chi2[t] >= 0.0
+            for b in range(number):
+                t = rows[b]
+                if not (alive[b] and chi2[t] >= 0.0 and s[CHI2 + b] >= 0.0):
+                    continue
+                _put(s, b, first[t], first_cov[t])
+                near = abs(s[DEVIATION + 4 * LANES + b]) <= _NEARLY * abs(start[t, 4])
+                if near or iteration == _ITERATIONS - 1:
+                    ok[t] = True
+                else:
+                    start[t, :] = first[t]
+                    trial[again] = t
+                    again += 1
+        pending = again
+    for t in range(n):
+        valid = ok[t]
         for i in range(5):
             # q/p: without a hit on the far side of the magnets a filter has learnt nothing of it.
-            unknown = _UNKNOWN * _PRIOR[i] if i < 4 else _NOTHING * (_PRIOR_MOMENTUM * qp) ** 2
+            unknown = (
+                _UNKNOWN * _PRIOR[i] if i < 4 else _NOTHING * (_PRIOR_MOMENTUM * start[t, 4]) ** 2
+            )
             valid = valid and 0 < first_cov[t, i, i] < unknown
             valid = valid and 0 < last_cov[t, i, i] < unknown
             valid = valid and np.isfinite(first[t, i]) and np.isfinite(last[t, i])
