@@ -114,7 +114,7 @@ def test_the_file_says_where_it_is_from(folder, result):
 
 def test_pictures(folder, result):
     pictures = {p.name: p.stat().st_size for p in (folder / "new" / "pictures").iterdir()}
-    assert set(pictures) == {"alignment.png", "tracking_quality.png"}
+    assert set(pictures) == {"alignment.png", "tracking_quality.pdf", "tracking_quality.png"}
     assert min(pictures.values()) > 20_000
     assert [w for w in result["alignment"]["written"] if w.endswith(".png")] == [
         str(folder / "new" / "pictures" / name)
@@ -147,7 +147,7 @@ def test_strips_start_from_the_alignment_before(folder, command, tmp_path):
         assert plane["pull_width_before"] == pytest.approx(1.0, abs=0.06)
     assert 0.2 < np.mean(np.square(pulls)) < 2.5
     names = {p.name for p in (tmp_path / "pictures").iterdir()}
-    assert names == {"alignment.png", "strips.png", "tracking_quality.png"}
+    assert names == {"alignment.png", "strips.png", "tracking_quality.pdf", "tracking_quality.png"}
 
 
 def test_a_look_at_the_tracks_writes_no_conditions(folder, command, parse, tmp_path):
