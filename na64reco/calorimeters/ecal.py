@@ -18,6 +18,8 @@ from na64reco.calorimeters.profile import REFERENCE_ENERGY, ShowerProfile
 from na64reco.calorimeters.shape import Expectation, Room, event_shape, expectation, make_room
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from na64reco.calibration import Conditions
     from na64reco.events import Hits
     from na64reco.setup import Setup
@@ -57,6 +59,7 @@ def reconstruct_ecal(
     impact_x: NDArray[np.floating[Any]] | None = None,
     impact_y: NDArray[np.floating[Any]] | None = None,
     window: float = TIME_WINDOW,
+    wanted: Iterable[str] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Columns `ecal.*` and `prs.*` of :data:`na64reco.reconstruction.COLUMNS`.
 
@@ -71,6 +74,9 @@ def reconstruct_ecal(
         without it, the shower's own position serves for the shape.
     window
         Half width of the time window in units of the channels' time resolutions.
+    wanted
+        Columns that are needed; without it, all. The position of a shower is found only where it
+        is among them or serves for the shape.
 
     Raises
     ------
@@ -88,6 +94,7 @@ def reconstruct_ecal(
     events = len(hits.offsets) - 1
     if impact_x is None or impact_y is None:
         impact_x = impact_y = np.full(events, np.nan)
+    needed = set(_VALUES) if wanted is None else set(wanted)
     values = np.empty((len(_VALUES), events), dtype=np.float32)
     cell = np.empty((3, events), dtype=np.int16)
     _reconstruct(
@@ -104,12 +111,13 @@ def reconstruct_ecal(
         profile.shower_error,
         setup.beam.momentum,
         hidden_energy(profile, ecal, conditions.ecal.threshold),
+        bool(needed & {"ecal.x", "ecal.y"}),
         values,
         cell,
     )
     beam_cell = ecal.beam_cell or (-1, -1)
     return {
-        **dict(zip(_VALUES, values, strict=True)),
+        **{n: v for n, v in zip(_VALUES, values, strict=True) if n in needed},
         "ecal.cell_ix": cell[0],
         "ecal.cell_iy": cell[1],
         "ecal.in_beam_cell": (cell[0] == beam_cell[0]) & (cell[1] == beam_cell[1]),
@@ -151,6 +159,7 @@ def _reconstruct(
     shower_error: float,
     momentum: float,
     hidden_table: Array,
+    position: bool,
     values: NDArray[np.float32],
     cell: NDArray[np.int16],
 ) -> None:  # pragma: no cover - compiled
@@ -167,10 +176,13 @@ def _reconstruct(
         prs_out, main_out = outside[0].sum(), outside[1:].sum()
         total = prs + main
         hidden = _hidden(total, hidden_table)
-        x, y = event_position(cells, nx, ny, along_x, along_y)
         at_x, at_y = impact_x[event], impact_y[event]
         error = track_error
-        if not (np.isfinite(at_x) and np.isfinite(at_y)):
+        tracked = np.isfinite(at_x) and np.isfinite(at_y)
+        x = y = np.nan
+        if position or not tracked:
+            x, y = event_position(cells, nx, ny, along_x, along_y)
+        if not tracked:
             at_x, at_y = x, y
             error = shower_error * np.sqrt(REFERENCE_ENERGY / max(total, 1.0))
         chi2, _, late = event_shape(cells, at_x, at_y, error, expected, room)

@@ -64,6 +64,8 @@ class Branch:
     jagged: bool
     source: Any
     """uproot's `Source`."""
+    mapped: NDArray[np.uint8] | None
+    """The whole file, if it is mapped into memory."""
     entries: NDArray[np.int64]
     """First entry of each basket, and the end; shape (baskets + 1,)."""
     seek: NDArray[np.int64]
@@ -125,7 +127,7 @@ class Branch:
         seek, size = int(self.seek[basket]), int(self.size[basket])
         if size < _KEY.size or seek < 0:
             raise NotPlain
-        raw = self.source.chunk(seek, seek + size).raw_data
+        raw = self._raw(seek, size)
         if len(raw) != size:
             raise NotPlain
         content, values = _header(raw, int(self.entries[basket + 1] - self.entries[basket]))
@@ -134,6 +136,17 @@ class Branch:
         header = size - content[0]
         decompressed = _decompressed(raw[header:], content[1], scratch)
         return decompressed[:values].view(self.stored)
+
+    def _raw(self, seek: int, size: int) -> NDArray[np.uint8]:
+        """Bytes of the file."""
+        if self.mapped is None:
+            raw: NDArray[np.uint8] = self.source.chunk(seek, seek + size).raw_data
+            return raw
+        # uproot's way takes 20 us, a tenth of the basket's; memory that is not mapped any more
+        # must not be touched.
+        if self.source.closed:
+            raise NotPlain
+        return self.mapped[seek : seek + size]
 
 
 def branch_of(branch: Any) -> Branch:
@@ -163,7 +176,10 @@ def branch_of(branch: Any) -> Branch:
     if entries[0] != 0 or (np.diff(entries) <= 0).any() or entries[-1] != branch.num_entries:
         raise NotPlain
     seek, size = (np.asarray(t[:number], dtype=np.int64) for t in tables[1:])
-    return Branch(branch.name, stored, jagged, branch.file.source, entries, seek, size)
+    source = branch.file.source
+    file = getattr(source, "file", None)
+    mapped = file.view(np.ndarray) if isinstance(file, np.memmap) else None
+    return Branch(branch.name, stored, jagged, source, mapped, entries, seek, size)
 
 
 def _header(raw: NDArray[np.uint8], entries: int) -> tuple[tuple[int, int], int]:

@@ -278,7 +278,12 @@ def _detectors(
     if groups & {"ecal", "prs"}:
         impact_x, impact_y = (found.get(name) for name in _IMPACT)
         found |= reconstruct_ecal(
-            hits["ECAL"], setup, conditions, impact_x=impact_x, impact_y=impact_y
+            hits["ECAL"],
+            setup,
+            conditions,
+            impact_x=impact_x,
+            impact_y=impact_y,
+            wanted=wanted,
         )
     last, track = last_spectrometer(setup), found
     if last != first and last in needed:

@@ -86,6 +86,17 @@ def test_shape_at_the_shower_s_own_position_serves_without_a_track(showers, setu
     np.testing.assert_array_equal(own["ecal.energy"], far["ecal.energy"])
 
 
+@pytest.mark.parametrize("wanted", [("ecal.chi2", "prs.energy"), ("ecal.x", "ecal.chi2")])
+def test_columns_that_are_wanted_are_as_without_asking(showers, setup, conditions, wanted):
+    hits = dense_hits(showers.cells, conditions.ecal)
+    x = np.where(np.arange(len(showers.x)) % 2 == 0, np.nan, showers.x)
+    everything = reconstruct_ecal(hits, setup, conditions, impact_x=x, impact_y=showers.y)
+    some = reconstruct_ecal(hits, setup, conditions, impact_x=x, impact_y=showers.y, wanted=wanted)
+    assert set(wanted) <= set(some)
+    for name, values in some.items():
+        np.testing.assert_array_equal(values, everything[name], err_msg=name)
+
+
 def test_sums_of_hand_made_hits(setup, conditions):
     hits = make_hits(
         [
