@@ -185,3 +185,13 @@ def test_entries_beyond_the_branch_are_not_plain(written):
         for bounds in [(0, 121), (-1, 5), (5, 5)]:
             with pytest.raises(NotPlain):
                 branch.values(*bounds, Scratch())
+
+
+def test_a_file_that_was_closed_is_not_looked_into(written):
+    """Its memory is not mapped any more: reading it would end the process."""
+    with open_file(written["ttree"]) as file:
+        branch = branch_of(file.tree["event"])
+        assert branch.mapped is not None
+        assert len(branch.values(0, 50, Scratch())) == 50
+    with pytest.raises(NotPlain):
+        branch.values(0, 50, Scratch())
