@@ -142,8 +142,8 @@ class Branch:
         if self.mapped is None:
             raw: NDArray[np.uint8] = self.source.chunk(seek, seek + size).raw_data
             return raw
-        # By uproot this takes 20 us, a tenth of what the basket takes. Memory that is not mapped any more
-        # must not be touched.
+        # By uproot this takes 20 us, a tenth of what the basket takes. Memory that is not mapped
+        # any more must not be touched.
         if self.source.closed:
             raise NotPlain
         return self.mapped[seek : seek + size]
