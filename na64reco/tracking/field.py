@@ -11,11 +11,13 @@ Linear edges and maps are followed by integration (`runge_kutta`), piece by piec
 cut wherever its description changes, so no step can jump over an edge.
 """
 
+# ruff: noqa: PLR0917 - parts of kernels
+
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -33,16 +35,22 @@ if TYPE_CHECKING:
     from na64reco.tracking.fieldmap import FieldMap
 
 __all__ = [
+    "SMALL",
     "SYNCHROTRON_CRITICAL",
     "SYNCHROTRON_LOSS",
     "SYNCHROTRON_SQUARE",
     "Dipoles",
     "Field",
     "cross_dipole",
+    "dipole_exit",
+    "dipole_turn",
     "dipoles",
     "magnet_field",
+    "small_arc",
 ]
 
+SMALL: Final = 1e-2
+"""Half angles of a circle of which a short series is exact to rounding."""
 SYNCHROTRON_LOSS: Final = 8.846e-5 / (2 * math.pi) * 0.299792458**2 * 1e-3
 """Mean energy loss of an electron, dE/ds = -k E^2 B^2, in 1/(GeV T^2 mm).
 
@@ -278,6 +286,71 @@ def magnet_field(
     )
 
 
+_INLINED: Final[dict[str, Any]] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "forceinline": True,  # parts of loops over many tracks, which the compiler then does in vectors
+}
+
+
+@njit(**_INLINED)
+def dipole_turn(tx, ty, qp, length, field, loss):  # type: ignore[no-untyped-def]
+    """Angles of the circle in a dipole, for `dipole_exit`, and half its angle u.
+
+    NaN where the particle turns back.
+    """
+    effective = qp + math.copysign(loss, qp)
+    n = math.sqrt(1.0 + tx * tx)
+    sin1, cos1 = tx / n, 1.0 / n
+    v = ty / n
+    unit = -BEND_PER_TESLA_MM * field * math.sqrt(1.0 + v * v)
+    kappa = unit * effective
+    sin2 = sin1 + kappa * length
+    cos2 = math.sqrt(1.0 - sin2 * sin2)
+    dx = length * (sin1 + sin2) / (cos1 + cos2)
+    chord = math.sqrt(length * length + dx * dx)
+    return (n, sin1, cos1, sin2, cos2, v, unit, kappa, dx, chord), 0.5 * kappa * chord
+
+
+@njit(**_INLINED)
+def small_arc(u):  # type: ignore[no-untyped-def]
+    """asin(u) / u, arc over chord, and its derivative, for `SMALL` u."""
+    return 1.0 + u * u * (1.0 / 6.0 + 0.075 * u * u), u * (1.0 / 3.0 + 0.3 * u * u)
+
+
+@njit(**_INLINED)
+def _derivative(d_sin1, d_v, d_kappa, turn, length, sign, ratio, slope):  # type: ignore[no-untyped-def]
+    """A column of the Jacobian, rows 0 to 3."""
+    _, sin1, cos1, sin2, cos2, v, _, kappa, dx, chord = turn
+    d_kappa += kappa * v / (1.0 + v * v) * d_v
+    d_sin2 = d_sin1 + length * d_kappa
+    d_cos1 = -sin1 / cos1 * d_sin1
+    d_cos2 = -sin2 / cos2 * d_sin2
+    d_dx = (length * (d_sin1 + d_sin2) - dx * (d_cos1 + d_cos2)) / (cos1 + cos2)
+    d_chord = dx * d_dx / chord if chord > 0.0 else 0.0
+    d_u = 0.5 * (d_kappa * chord + kappa * d_chord)
+    d_arc = sign * (d_chord * ratio + chord * slope * d_u)
+    return (
+        d_dx,
+        d_v * sign * chord * ratio + v * d_arc,
+        d_sin2 / (cos2 * cos2 * cos2),
+        d_v / cos2 - v * d_cos2 / (cos2 * cos2),
+    )
+
+
+@njit(**_INLINED)
+def dipole_exit(tx, ty, turn, length, ratio, slope):  # type: ignore[no-untyped-def]
+    """What x and y gain, slopes behind, and columns 2 to 4 of the Jacobian, rows 0 to 3."""
+    n, _, _, sin2, cos2, v, unit, _, dx, chord = turn
+    sign = 1.0 if length >= 0 else -1.0
+    cube = 1.0 / (n * n * n)
+    of_tx = _derivative(cube, -ty * tx * cube, 0.0, turn, length, sign, ratio, slope)
+    of_ty = _derivative(0.0, 1.0 / n, 0.0, turn, length, sign, ratio, slope)
+    of_qp = _derivative(0.0, 0.0, unit, turn, length, sign, ratio, slope)
+    return dx, v * sign * chord * ratio, sin2 / cos2, v / cos2, of_tx, of_ty, of_qp
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def cross_dipole(
     state: NDArray[np.float64],
@@ -291,56 +364,22 @@ def cross_dipole(
     ``jacobian`` (5, 5) receives d(new state)/d(old state). False, and the state untouched, where
     the particle turns back inside the field. ``loss`` is `Dipoles.loss` of the magnet.
     """
-    tx, ty, qp = state[2], state[3], state[4]
-    effective = qp + math.copysign(loss, qp)
-    n = math.sqrt(1.0 + tx * tx)
-    sin1, cos1 = tx / n, 1.0 / n
-    v = ty / n
-    stretch = math.sqrt(1.0 + v * v)
-    unit = -BEND_PER_TESLA_MM * field * stretch
-    kappa = unit * effective
-    sin2 = sin1 + kappa * length
-    if not abs(sin2) < 1.0:
+    tx, ty = state[2], state[3]
+    turn, u = dipole_turn(tx, ty, state[4], length, field, loss)
+    if not abs(turn[3]) < 1.0:
         return False
-    cos2 = math.sqrt(1.0 - sin2 * sin2)
-    dx = length * (sin1 + sin2) / (cos1 + cos2)
-    chord = math.sqrt(length * length + dx * dx)
-    u = 0.5 * kappa * chord
-    # arc / chord = asin(u) / u and its derivative
-    if abs(u) < 1e-2:
-        ratio = 1.0 + u * u * (1.0 / 6.0 + 0.075 * u * u)
-        slope = u * (1.0 / 3.0 + 0.3 * u * u)
+    if abs(u) < SMALL:
+        ratio, slope = small_arc(u)
     else:
         ratio = math.asin(u) / u
         slope = (1.0 / math.sqrt(1.0 - u * u) - ratio) / u
-    sign = 1.0 if length >= 0 else -1.0
-    arc = sign * chord * ratio
-
+    dx, dy, tx, ty, of_tx, of_ty, of_qp = dipole_exit(tx, ty, turn, length, ratio, slope)
     state[0] += dx
-    state[1] += v * arc
-    state[2] = sin2 / cos2
-    state[3] = v / cos2
-
+    state[1] += dy
+    state[2], state[3] = tx, ty
     jacobian[:, :] = 0.0
     for i in range(5):
         jacobian[i, i] = 1.0
-    for column in range(2, 5):
-        d_sin1 = 1.0 / n**3 if column == 2 else 0.0
-        d_v = -ty * tx / n**3 if column == 2 else (1.0 / n if column == 3 else 0.0)
-        d_kappa = kappa * v / (1.0 + v * v) * d_v
-        if column == 4:
-            d_kappa += unit
-        d_sin2 = d_sin1 + length * d_kappa
-        d_cos1 = -sin1 / cos1 * d_sin1
-        d_cos2 = -sin2 / cos2 * d_sin2
-        d_dx = (length * (d_sin1 + d_sin2) - dx * (d_cos1 + d_cos2)) / (cos1 + cos2)
-        d_chord = dx * d_dx / chord if chord > 0 else 0.0
-        d_u = 0.5 * (d_kappa * chord + kappa * d_chord)
-        d_arc = sign * (d_chord * ratio + chord * slope * d_u)
-        jacobian[0, column] = d_dx
-        jacobian[1, column] = d_v * arc + v * d_arc
-        jacobian[2, column] = d_sin2 / cos2**3
-        jacobian[3, column] = d_v / cos2 - v * d_cos2 / (cos2 * cos2)
-        if column == 4:
-            jacobian[4, 4] = 1.0
+    for i in range(4):
+        jacobian[i, 2], jacobian[i, 3], jacobian[i, 4] = of_tx[i], of_ty[i], of_qp[i]
     return True

@@ -21,6 +21,7 @@ from na64reco.tracking.lanes import (
     ROWS,
     USED,
     VALUE,
+    cross,
     drift,
     invert,
     measure,
@@ -52,6 +53,15 @@ _FULL: Final = np.array(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _set_lane(s, b, state, jacobian):  # type: ignore[no-untyped-def]
+    for i in range(5):
+        s[REFERENCE + i * LANES + b] = state[i]
+    for i in range(4):
+        for j in range(3):
+            s[JACOBIAN + (3 * i + j) * LANES + b] = jacobian[i, 2 + j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _cross(m, forward, s, kept, magnets, alive, scratch, field):  # type: ignore[no-untyped-def]
     """All lanes through magnet (or piece of the field) ``m``.
 
@@ -60,52 +70,60 @@ def _cross(m, forward, s, kept, magnets, alive, scratch, field):  # type: ignore
     through are no longer ``alive``.
     """
     state, d, jacobian, cov, work = scratch
-    for b in range(LANES):
-        if not alive[b]:
-            continue
-        if forward:
-            for i in range(5):
-                state[i] = kept[m, i, b] = s[REFERENCE + i * LANES + b]
-            lost = magnets[m, 3] * state[4] * state[4]
-            if field is None:
-                alive[b] = cross_dipole(
-                    state, magnets[m, 0], magnets[m, 1], magnets[m, 2] + lost, jacobian
-                )
-            else:
-                here, there = field.start[m], field.end[m]
-                alive[b] = cross_piece(state, here, there, m, field, jacobian, lost) == CROSSED
-            for i in range(5):
-                s[REFERENCE + i * LANES + b] = state[i]
-                for j in range(5):
-                    kept[m, 5 + 5 * i + j, b] = jacobian[i, j]
-        else:
-            for i in range(5):
-                s[REFERENCE + i * LANES + b] = kept[m, i, b]
+    if forward:
+        for i in range(5 * LANES):
+            kept[m, i] = s[i]
+    else:
+        for i in range(5 * LANES):
+            s[i] = kept[m, i]
     if field is None:
-        for i in range(4):
-            for j in range(3):
+        if forward:
+            length, strength, loss, lost = (
+                magnets[m, 0],
+                magnets[m, 1],
+                magnets[m, 2],
+                magnets[m, 3],
+            )
+            if not cross(s, length, strength, loss, lost):
                 for b in range(LANES):
-                    s[JACOBIAN + (3 * i + j) * LANES + b] = kept[m, 7 + 5 * i + j, b]
-        if not forward:
+                    for i in range(5):
+                        state[i] = kept[m, i * LANES + b]
+                    total = loss + lost * state[4] * state[4]
+                    alive[b] = cross_dipole(state, length, strength, total, jacobian) and alive[b]
+                    _set_lane(s, b, state, jacobian)
+            for i in range(12 * LANES):
+                kept[m, 5 * LANES + i] = s[JACOBIAN + i]
+        else:
+            for i in range(12 * LANES):
+                s[JACOBIAN + i] = kept[m, 5 * LANES + i]
             invert(s)
         transport(s)
     else:  # whose Jacobian is full
         for b in range(LANES):
+            if forward:
+                for i in range(5):
+                    state[i] = s[REFERENCE + i * LANES + b]
+                here, there, lost = field.start[m], field.end[m], magnets[m, 3] * state[4] ** 2
+                status = cross_piece(state, here, there, m, field, jacobian, lost)
+                alive[b] = alive[b] and status == CROSSED
+                for i in range(25):
+                    kept[m, (5 + i) * LANES + b] = jacobian[i // 5, i % 5]
+            else:
+                for i in range(5):
+                    state[i] = s[REFERENCE + i * LANES + b]
+                for i in range(25):
+                    jacobian[i // 5, i % 5] = kept[m, (5 + i) * LANES + b]
+                invert_full(jacobian, work)
+            _set_lane(s, b, state, jacobian)
             for i in range(5):
                 d[i] = s[DEVIATION + i * LANES + b]
                 for j in range(5):
-                    jacobian[i, j] = kept[m, 5 + 5 * i + j, b]
                     cov[i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
-            if not forward:
-                invert_full(jacobian, work)
             transport_full(d, cov, jacobian, work)
             for i in range(5):
                 s[DEVIATION + i * LANES + b] = d[i]
                 for j in range(i, 5):
                     s[COVARIANCE + _FULL[i, j] * LANES + b] = cov[i, j]
-            for i in range(4):
-                for j in range(3):
-                    s[JACOBIAN + (3 * i + j) * LANES + b] = jacobian[i, 2 + j]
     refer(s)
     if magnets[m, 4] > 0.0:
         radiate(s, magnets[m, 4])
@@ -113,10 +131,13 @@ def _cross(m, forward, s, kept, magnets, alive, scratch, field):  # type: ignore
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _filter(  # type: ignore[no-untyped-def]
-    measured, rows, number, planes, magnets, names, steps, forward, s, kept, alive, scratch,
+    values, rows, number, planes, magnets, names, steps, forward, s, kept, alive, scratch,
     store, field,
 ):  # fmt: skip
-    """Filter the tracks in the lanes along or against the beam; their reference travels with it."""
+    """Filter the tracks in the lanes along or against the beam; their reference travels with it.
+
+    ``values`` are `VALUE` and `USED` of each plane.
+    """
     for i in range(DEVIATION, VALUE):
         s[i] = 0.0
     for b in range(LANES):
@@ -140,22 +161,22 @@ def _filter(  # type: ignore[no-untyped-def]
                         for j in range(5):
                             row[10 + 5 * i + j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
             for b in range(LANES):
-                value = measured[rows[b], c]
-                there = np.isfinite(value)
-                s[VALUE + b] = value if there else 0.0
-                s[USED + b] = 1.0 if there else 0.0
+                s[VALUE + b] = values[c, 0, b]
+                s[USED + b] = values[c, 1, b]
             measure(s, planes[c, 0], planes[c, 1], planes[c, 2])
         elif names[k, 0] == MAGNET:
             _cross(names[k, 1], forward, s, kept, magnets, alive, scratch, field)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _put(s, b, state, covariance):  # type: ignore[no-untyped-def]
-    """State and covariance of lane ``b``."""
-    for i in range(5):
-        state[i] = s[REFERENCE + i * LANES + b] + s[DEVIATION + i * LANES + b]
-        for j in range(5):
-            covariance[i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
+def _put(s, rows, number, states, covariances):  # type: ignore[no-untyped-def]
+    """States and covariances of the tracks in the lanes."""
+    for b in range(number):
+        t = rows[b]
+        for i in range(5):
+            states[t, i] = s[REFERENCE + i * LANES + b] + s[DEVIATION + i * LANES + b]
+            for j in range(5):
+                covariances[t, i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -212,7 +233,8 @@ def filter_tracks(  # type: ignore[no-untyped-def]
     ok, ndf, probability = np.zeros(n, np.bool_), np.full(n, -5), np.empty(n)
     chi2[:] = math.nan
     start, trial = seeds.copy(), np.arange(n)
-    s, kept = np.zeros(ROWS * LANES), np.zeros((len(magnets), 30, LANES))
+    s, kept = np.zeros(ROWS * LANES), np.zeros((len(magnets), 30 * LANES))
+    values = np.empty((len(planes), 2, LANES))
     rows, alive = np.empty(LANES, np.int64), np.empty(LANES, np.bool_)
     scratch = np.empty(5), np.empty(5), np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
     pending = n
@@ -236,26 +258,32 @@ def filter_tracks(  # type: ignore[no-untyped-def]
             for b in range(LANES):
                 for i in range(5):
                     s[REFERENCE + i * LANES + b] = start[rows[b], i]
+            for b in range(LANES):
+                for c in range(len(planes)):
+                    value = measured[rows[b], c]
+                    there = np.isfinite(value)
+                    values[c, 0, b] = value if there else 0.0
+                    values[c, 1, b] = 1.0 if there else 0.0
             _filter(
-                measured, rows, number, planes, magnets, names, steps, True, s, kept, alive,
+                values, rows, number, planes, magnets, names, steps, True, s, kept, alive,
                 scratch, store, field,
             )  # fmt: skip
+            _put(s, rows, number, last, last_cov)
             for b in range(number):
-                _put(s, b, last[rows[b]], last_cov[rows[b]])
                 chi2[rows[b]] = s[CHI2 + b]
             # Against the beam about the same reference, from its place at the last plane.
             for b in range(LANES):
                 for i in range(2):
                     s[REFERENCE + i * LANES + b] -= rest * s[REFERENCE + (2 + i) * LANES + b]
             _filter(
-                measured, rows, number, planes, magnets, names_back, steps_back, False, s, kept,
+                values, rows, number, planes, magnets, names_back, steps_back, False, s, kept,
                 alive, scratch, store, field,
             )  # fmt: skip
+            _put(s, rows, number, first, first_cov)
             for b in range(number):
                 t = rows[b]
                 if not (alive[b] and chi2[t] >= 0.0 and s[CHI2 + b] >= 0.0):
                     continue
-                _put(s, b, first[t], first_cov[t])
                 near = abs(s[DEVIATION + 4 * LANES + b]) <= _NEARLY * abs(start[t, 4])
                 if near or iteration == _ITERATIONS - 1:
                     ok[t] = True

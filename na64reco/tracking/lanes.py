@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from numba import njit
 
+from na64reco.tracking.field import SMALL, dipole_exit, dipole_turn, small_arc
+
 __all__ = [
     "CHI2",
     "COVARIANCE",
@@ -24,6 +26,7 @@ __all__ = [
     "ROWS",
     "USED",
     "VALUE",
+    "cross",
     "drift",
     "invert",
     "measure",
@@ -145,6 +148,28 @@ def measure(s, u, v, variance):  # type: ignore[no-untyped-def]
         s[_C33 + b] -= k3 * g3
         s[_C34 + b] -= k3 * g4
         s[_C44 + b] -= k4 * g4
+
+
+@njit(**_LANEWISE)
+def cross(s, length, field, loss, energy_loss):  # type: ignore[no-untyped-def]
+    """Reference through a dipole, and the `JACOBIAN`.
+
+    False where a lane turns by more than `SMALL`, or back: then what they are is of no use.
+    """
+    fits = 0
+    for b in range(LANES):
+        tx, ty, qp = s[_TX + b], s[_TY + b], s[_QP + b]
+        turn, u = dipole_turn(tx, ty, qp, length, field, loss + energy_loss * qp * qp)
+        fits += abs(u) < SMALL  # not of a NaN
+        ratio, slope = small_arc(u)
+        dx, dy, tx, ty, of_tx, of_ty, of_qp = dipole_exit(tx, ty, turn, length, ratio, slope)
+        s[_X + b] += dx
+        s[_Y + b] += dy
+        s[_TX + b], s[_TY + b] = tx, ty
+        s[_J02 + b], s[_J12 + b], s[_J22 + b], s[_J32 + b] = of_tx
+        s[_J03 + b], s[_J13 + b], s[_J23 + b], s[_J33 + b] = of_ty
+        s[_J04 + b], s[_J14 + b], s[_J24 + b], s[_J34 + b] = of_qp
+    return fits == LANES
 
 
 @njit(**_LANEWISE)
