@@ -12,7 +12,6 @@ from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoEr
 from na64reco.events import HitFile, PassingError, open_entries, open_file
 from na64reco.events.remote import is_remote, reconnect
 from na64reco.events.schema import TREE
-from na64reco.processors.allocation import keep_freed_memory
 from na64reco.processors.checksums import Promise, keep_promise
 from na64reco.processors.pieces import pieces_of
 from na64reco.processors.pools import WorkerError
@@ -92,7 +91,6 @@ def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> 
 
 
 def _reduce(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> Result:
-    keep_freed_memory()
     keep_promise(chunk.path, chunk.promise)
     with _opened(chunk, TREE if mapping is None else mapping.tree) as file:
         parts = pieces_of(file, chunk.start, chunk.stop)
