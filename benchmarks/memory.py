@@ -25,7 +25,7 @@ LIMIT = 1_500_000_000
 _RUN = """
 import resource, sys, tempfile, threading
 from pathlib import Path
-from na64reco.quick_start import lean_numba
+from na64reco.numba_start import lean_numba
 
 def peak(process):
     words = Path(f"/proc/{process}/status").read_text().split()

@@ -125,7 +125,7 @@ def run_command(  # noqa: PLR0917 - the options of the command
 
     na64reco run electron-invisible-2022 fileset.yaml -o out --skip-bad-files --resume
     """
-    from na64reco.quick_start import lean_numba
+    from na64reco.numba_start import lean_numba
 
     lean_numba()
     from na64reco.processors import run

@@ -8,7 +8,7 @@ from __future__ import annotations
 from numba import njit
 
 import na64reco.processors.chunks  # noqa: F401 - for the workers
-from na64reco.quick_start import lean_numba
+from na64reco.numba_start import lean_numba
 
 __all__: list[str] = []
 
