@@ -34,7 +34,7 @@ TRIGGERS = 400_000
 LONG = 1_000_000
 """Physics triggers for two workers."""
 FEW = 1_000
-REPEATS = 5
+REPEATS = 3
 PARTS = {
     "reading": ("read_hits", "read_scalar"),
     "checks": ("check_events", "intervals_of"),

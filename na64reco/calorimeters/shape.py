@@ -49,6 +49,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Pair = tuple[float, float]
+"""Of preshower and main section. No array: numba counts references to these in each event."""
 
 _SMALLEST_PRS: Final = 1e-3
 _SMALLEST_SUM: Final = 0.02
@@ -82,12 +84,12 @@ class Expectation(NamedTuple):
     cell_y: float
     weight: Array
     sigma: Array
-    growth: Array
-    depth: Array
-    quantum: Array
-    single2: Array
-    wander2: Array
-    width2: Array
+    growth: Pair
+    depth: Pair
+    quantum: Pair
+    single2: Pair
+    wander2: Pair
+    width2: Pair
     calibration2: float
     noise2: Array
     threshold: Array
@@ -95,7 +97,7 @@ class Expectation(NamedTuple):
     share_slope: float
     share_early: float
     share_late: float
-    level: Array
+    level: tuple[float, float, float]
     power: float
 
 
@@ -112,12 +114,12 @@ def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Arr
         cell_y=calorimeter.cell_y,
         weight=profile.weight,
         sigma=profile.sigma,
-        growth=profile.growth,
-        depth=profile.depth,
-        quantum=profile.quantum,
-        single2=profile.single**2,
-        wander2=profile.wander**2,
-        width2=np.maximum(profile.width, 1e-6) ** 2,
+        growth=_pair(profile.growth),
+        depth=_pair(profile.depth),
+        quantum=_pair(profile.quantum),
+        single2=_pair(profile.single**2),
+        wander2=_pair(profile.wander**2),
+        width2=_pair(np.maximum(profile.width, 1e-6) ** 2),
         calibration2=profile.calibration_error**2,
         noise2=np.maximum(profile.noise, 0.5 * finite) ** 2,
         threshold=finite,
@@ -125,9 +127,14 @@ def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Arr
         share_slope=profile.share_slope,
         share_early=profile.share_early,
         share_late=profile.share_late,
-        level=np.array([profile.level, profile.level_slope, profile.level_curve]),
+        level=(float(profile.level), float(profile.level_slope), float(profile.level_curve)),
         power=profile.power,
     )
+
+
+def _pair(values: Array) -> Pair:
+    first, second = values.tolist()
+    return first, second
 
 
 class Room(NamedTuple):
@@ -316,6 +323,9 @@ def event_shape(
         return np.nan, np.nan, np.nan
     share, slope_x, slope_y, wide = room.share, room.slope_x, room.slope_y, room.wide
     matrix, vector, weights, residuals = room.matrix, room.vector, room.weights, room.residuals
+    sigmas, terms, axes, grid = room.sigma, room.weight, room.axes, room.grid
+    noises, thresholds = expected.noise2, expected.threshold
+    sigma, weight_of = expected.sigma, expected.weight
     log_energy = np.log(max(total, 1.0) / REFERENCE_ENERGY)
     late = (
         expected.share_log
@@ -327,25 +337,22 @@ def event_shape(
     statistic = pull * pull
     for section in range(2):
         grown = np.exp(expected.growth[section] * log_energy)
-        for k in range(len(room.sigma)):
-            room.sigma[k] = expected.sigma[section, k] * grown
-            room.weight[k] = expected.weight[section, k]
-        room.weight[0] *= np.exp(expected.depth[section] * depth)
+        for k in range(len(sigmas)):
+            sigmas[k] = sigma[section, k] * grown
+            terms[k] = weight_of[section, k]
+        terms[0] *= np.exp(expected.depth[section] * depth)
         fill_shares(
-            x, y, expected.cell_x, expected.cell_y, room.weight, room.sigma,
-            room.axes, room.grid[0], room.grid[1], room.grid[2], room.grid[3],
+            x, y, expected.cell_x, expected.cell_y, terms, sigmas, axes, *grid,
         )  # fmt: skip
         energy = max(prs if section == 0 else main, 0.0)
         poisson = expected.quantum[section] * energy + expected.single2[section]
         relative = expected.calibration2 * energy * energy
-        found_here, threshold_here = energies[section], expected.threshold[section]
-        noise2 = expected.noise2[section]
         rr = rf = rx = ry = rw = 0.0
         ff = fx = fy = fw = xx = xy = xw = yy = yw = ww = 0.0
         # Three loops, and comparisons instead of min and max: so all of them are vectorised.
         for cell in range(stride):
-            f, found, threshold = share[cell], found_here[cell], threshold_here[cell]
-            weight = 1.0 / ((poisson + relative * f) * f + noise2[cell])
+            f, found, threshold = share[cell], energies[section, cell], thresholds[section, cell]
+            weight = 1.0 / ((poisson + relative * f) * f + noises[section, cell])
             excess = found - energy * f
             empty = found == 0.0
             below = excess + threshold

@@ -126,14 +126,16 @@ def _fill_axis(
     cell: float,
     cells: int,
     sigma: float,
-    integral: Array,
-    slope: Array,
-    wide: Array,
+    work: Array,
+    row: int,
+    k: int,
 ) -> float:  # pragma: no cover - compiled
-    """One Gaussian's integrals over each cell of one axis; the sum of them is given back.
+    """One Gaussian's integrals over each cell of one axis, into work[row, k]; their sum is given.
 
-    Their slopes with the position and with the logarithm of the width are filled, too.
+    Behind them, in work[row + 1, k] and work[row + 2, k], are their slopes with the position and
+    with the logarithm of the width.
     """
+    # The whole array and places in it: numba counts references to each view, which took longer.
     inverse = 1.0 / sigma
     t, step = (-0.5 * cells * cell - position) * inverse, cell * inverse
     first, density = _normal(t)
@@ -142,9 +144,9 @@ def _fill_axis(
         t += step
         next_cdf, next_density = _normal(t)
         next_moment = t * next_density
-        integral[i] = next_cdf - cdf
-        slope[i] = (density - next_density) * inverse
-        wide[i] = moment - next_moment
+        work[row, k, i] = next_cdf - cdf
+        work[row + 1, k, i] = (density - next_density) * inverse
+        work[row + 2, k, i] = moment - next_moment
         cdf, density, moment = next_cdf, next_density, next_moment
     return cdf - first
 
@@ -165,42 +167,42 @@ def fill_shares(
 ) -> None:  # pragma: no cover - compiled
     """Shares of all cells of one section for one impact point, and what they change by.
 
-    `work` has the shape (6, 4, max(nx, ny)); `share`, `slope_x` and `slope_y` (per mm), `wide`
+    `work` has the shape (6, 4, max(nx, ny)), for integrals, slopes and changes with the width of
+    each term along x, then along y; `share`, `slope_x` and `slope_y` (per mm), `wide`
     (per unit of the logarithm of the width), shape (nx, ny), are filled. How the normalisation
     changes is left out: it is as if the whole energy changed.
     """
     nx, ny = share.shape
-    in_x, slope_in_x, wide_x, in_y, slope_in_y, wide_y = (
-        work[0], work[1], work[2], work[3], work[4], work[5],
-    )  # fmt: skip
     total = 0.0
     for k in range(len(weight)):
-        all_x = _fill_axis(x, cell_x, nx, sigma[k], in_x[k], slope_in_x[k], wide_x[k])
-        all_y = _fill_axis(y, cell_y, ny, sigma[k], in_y[k], slope_in_y[k], wide_y[k])
+        all_x = _fill_axis(x, cell_x, nx, sigma[k], work, 0, k)
+        all_y = _fill_axis(y, cell_y, ny, sigma[k], work, 3, k)
         total += weight[k] * all_x * all_y
     # Far outside the calorimeter nothing is left to share out.
     factor = 1.0 / total if total > 1e-9 else 0.0
     # The terms are written out (there are four): as a loop they cost twice the time.
     w0, w1, w2, w3 = factor * weight[0], factor * weight[1], factor * weight[2], factor * weight[3]
     for i in range(nx):
-        a0, a1, a2, a3 = w0 * in_x[0, i], w1 * in_x[1, i], w2 * in_x[2, i], w3 * in_x[3, i]
-        b0, b1 = w0 * slope_in_x[0, i], w1 * slope_in_x[1, i]
-        b2, b3 = w2 * slope_in_x[2, i], w3 * slope_in_x[3, i]
-        c0, c1 = w0 * wide_x[0, i], w1 * wide_x[1, i]
-        c2, c3 = w2 * wide_x[2, i], w3 * wide_x[3, i]
+        a0, a1, a2, a3 = (
+            w0 * work[0, 0, i],
+            w1 * work[0, 1, i],
+            w2 * work[0, 2, i],
+            w3 * work[0, 3, i],
+        )
+        b0, b1 = w0 * work[1, 0, i], w1 * work[1, 1, i]
+        b2, b3 = w2 * work[1, 2, i], w3 * work[1, 3, i]
+        c0, c1 = w0 * work[2, 0, i], w1 * work[2, 1, i]
+        c2, c3 = w2 * work[2, 2, i], w3 * work[2, 3, i]
         for j in range(ny):
-            y0, y1, y2, y3 = in_y[0, j], in_y[1, j], in_y[2, j], in_y[3, j]
+            y0, y1, y2, y3 = work[3, 0, j], work[3, 1, j], work[3, 2, j], work[3, 3, j]
             share[i, j] = a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
             slope_x[i, j] = b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
             slope_y[i, j] = (
-                a0 * slope_in_y[0, j]
-                + a1 * slope_in_y[1, j]
-                + a2 * slope_in_y[2, j]
-                + a3 * slope_in_y[3, j]
+                a0 * work[4, 0, j] + a1 * work[4, 1, j] + a2 * work[4, 2, j] + a3 * work[4, 3, j]
             )
             wide[i, j] = (
                 c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
-                + a0 * wide_y[0, j] + a1 * wide_y[1, j] + a2 * wide_y[2, j] + a3 * wide_y[3, j]
+                + a0 * work[5, 0, j] + a1 * work[5, 1, j] + a2 * work[5, 2, j] + a3 * work[5, 3, j]
             )  # fmt: skip
 
 
