@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
+from na64reco.tracking.kernels import BORROWING
 from na64reco.tracking.planes import TECHNOLOGIES
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _count(
     return counts
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**BORROWING)
 def _sort(strips, charges, times, lo, hi):  # type: ignore[no-untyped-def]
     """Sort [lo, hi) by strip and sum hits of the same strip; returns the new end."""
     end = lo
@@ -149,7 +150,7 @@ def _sort(strips, charges, times, lo, hi):  # type: ignore[no-untyped-def]
     return end
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**BORROWING)
 def _reserve(begin, end, station, projection, lookup, used, lo, hi, falls):  # type: ignore[no-untyped-def]
     """Give each plane of a collection room for its hits, from ``used`` on."""
     for s in range(lookup.shape[0]):
@@ -162,7 +163,7 @@ def _reserve(begin, end, station, projection, lookup, used, lo, hi, falls):  # t
                     used += station[h] == s and projection[h] == v
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**BORROWING)
 def _select(  # type: ignore[no-untyped-def]
     begin, end, station, projection, strip, charge, time, lookup, limits, dead,
     reserved, used, lo, hi, falls, strips, charges, times,
@@ -215,7 +216,7 @@ def _select(  # type: ignore[no-untyped-def]
     return top, bad
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@njit(**BORROWING, forceinline=True)
 def _select_any(  # type: ignore[no-untyped-def]
     begin, end, station, projection, strip, charge, time, lookup, limits, dead,
     used, lo, hi, falls, strips, charges, times,

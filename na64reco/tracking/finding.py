@@ -36,17 +36,10 @@ import numpy as np
 from numba import njit
 
 from na64reco.tracking.pairing import charge_partners, pair_views, view_times
-from na64reco.tracking.segments import VALUES, seed_pairs
+from na64reco.tracking.rivals import QP, START, WIDTH, T
+from na64reco.tracking.segments import VALUES, roads, seed_pairs
 from na64reco.tracking.stereo import attach_stereo
-from na64reco.tracking.views import (
-    QP,
-    START,
-    WIDTH,
-    T,
-    bent_tracks,
-    gather,
-    straight_tracks,
-)
+from na64reco.tracking.views import bent_tracks, gather, straight_tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,10 +124,17 @@ def _find(  # type: ignore[no-untyped-def]
     x_z, x_sigma, y_z, y_sigma = vx.z, vx.sigma, vy.z, vy.sigma
     x_plane, x_origin, x_scale = vx.plane, vx.origin, vx.scale
     y_plane, y_origin, y_scale = vy.plane, vy.origin, vy.scale
-    first_z, dipoles = layout.z[0], layout.dipoles
+    # Out of the tuples, once: in the loop, counting references to arrays costs more than the rest.
+    x_column, y_column, x_upstream, y_upstream = vx.column, vy.column, vx.upstream, vy.upstream
+    first_z, max_slope, beam_slope = layout.z[0], layout.max_slope_in, layout.beam_slope
+    bend, centre, scatter = layout.bend, layout.field_centre, layout.kink
+    beam_momentum, dipoles = layout.beam_momentum, layout.dipoles
+    magnets = np.stack((dipoles.start, dipoles.end, dipoles.field, dipoles.loss))
     least_y = min(2, ny - vy.upstream - 1)
-    kink = layout.kink / layout.beam_momentum
+    kink = scatter / beam_momentum
     events = (len(offsets) - 1) // planes
+    roads_up, roads_down = roads(pairs_up, x_z, x_sigma), roads(pairs_down, x_z, x_sigma)
+    roads_y = roads(pairs_y, y_z, y_sigma)
 
     largest = 1
     for e in range(events):
@@ -160,7 +160,8 @@ def _find(  # type: ignore[no-untyped-def]
     joined = np.empty(planes_crossed, np.int64)
     pairs, times = np.empty((max_candidates, 2), np.int64), np.empty(max_candidates)
 
-    out_hits = np.full((events * max_candidates, len(layout.planes)), -1, np.int64)
+    columns = len(layout.planes)
+    out_hits = np.empty((events * max_candidates, columns), np.int64)
     out_seed = np.empty((events * max_candidates, 5))
     out_time = np.empty(events * max_candidates)
     out_offsets = np.zeros(events + 1, np.int64)
@@ -178,10 +179,10 @@ def _find(  # type: ignore[no-untyped-def]
             e, y_plane, y_origin, y_scale, offsets, planes, cluster_position, cluster_time,
             time_error, in_time, y_start, y_position, y_time, y_weight, y_number,
         )  # fmt: skip
-        if x_start[vx.upstream] == 0 or y_start[vy.upstream] == 0:
+        if x_start[x_upstream] == 0 or y_start[y_upstream] == 0:
             reason[e] = NO_UPSTREAM
             continue
-        if n_hits_x - x_start[vx.upstream] < 2 or n_hits_y - y_start[vy.upstream] < least_y:
+        if n_hits_x - x_start[x_upstream] < 2 or n_hits_y - y_start[y_upstream] < least_y:
             reason[e] = NO_DOWNSTREAM
             continue
         used_x[:n_hits_x] = False
@@ -195,23 +196,23 @@ def _find(  # type: ignore[no-untyped-def]
                 room = _CAPACITY if attempt == 0 else n_y
                 n_x, any_down, busy = bent_tracks(
                     x_start, x_position, x_time, x_weight, used_x, nothing, x_z, x_sigma,
-                    vx.upstream, first_z, layout.max_slope_in, layout.beam_slope, layout.bend,
-                    layout.field_centre, kink, layout.kink, dipoles, pairs_up, pairs_down,
-                    up_hits, up, down_hits, down, trial_hits, trial, x_hits, x_values,
-                    n_x, room, least_own,
+                    x_upstream, first_z, max_slope, beam_slope, bend,
+                    centre, kink, scatter, magnets, pairs_up, pairs_down,
+                    roads_up, roads_down, up_hits, up, down_hits, down, trial_hits, trial, x_hits,
+                    x_values, n_x, room, least_own,
                 )  # fmt: skip
                 if n_x == 0:
                     break
             if attempt == 0:
-                slowest = 1.0 / layout.beam_momentum
+                slowest = 1.0 / beam_momentum
                 for c in range(n_x):
                     slowest = max(slowest, abs(x_values[c, QP]))
             if attempt == 0 or n_y < n_x:
                 room = _CAPACITY if attempt == 0 else n_x
                 n_y = straight_tracks(
-                    y_start, y_position, y_time, y_weight, used_y, y_z, y_sigma, vy.upstream,
-                    first_z, layout.max_slope_in, layout.kink * slowest, pairs_y, line_hits,
-                    lines, nothing, trial, y_hits, y_values, n_y, room, least_own,
+                    y_start, y_position, y_time, y_weight, used_y, y_z, y_sigma, y_upstream,
+                    first_z, max_slope, scatter * slowest, pairs_y, roads_y,
+                    line_hits, lines, nothing, trial, y_hits, y_values, n_y, room, least_own,
                 )  # fmt: skip
             if n_y <= 0 or n_x == n_y:
                 break
@@ -224,15 +225,15 @@ def _find(  # type: ignore[no-untyped-def]
 
         out_number[e] = max(n_x, n_y)
         n = min(max(n_x, n_y), max_candidates)
-        view_times(n_x, x_hits, x_number, cluster_time, time_error, x_times, x_weights)
-        view_times(n_y, y_hits, y_number, cluster_time, time_error, y_times, y_weights)
+        view_times(n_x, x_hits, x_time, x_weight, x_times, x_weights)
+        view_times(n_y, y_hits, y_time, y_weight, y_times, y_weights)
         if planes_crossed:
             for i in range(n_x):
                 for j in range(n_y):
                     crossed[i, j] = attach_stereo(
                         e, planes, offsets, cluster_position, in_time, stereo, vx, vy,
                         x_hits[i], x_position, y_hits[j], y_position,
-                        layout.kink * abs(x_values[i, QP]), joined,
+                        scatter * abs(x_values[i, QP]), joined,
                     )  # fmt: skip
         pair_views(
             n_x, n_y, x_hits, x_number, x_values, x_times, x_weights,
@@ -241,17 +242,19 @@ def _find(  # type: ignore[no-untyped-def]
         )  # fmt: skip
         for k in range(n):
             i, j = pairs[k, 0], pairs[k, 1]
+            for p in range(columns):
+                out_hits[made, p] = -1
             for p in range(nx):
                 if x_hits[i, p] >= 0:
-                    out_hits[made, vx.column[p]] = x_number[x_hits[i, p]]
+                    out_hits[made, x_column[p]] = x_number[x_hits[i, p]]
             for p in range(ny):
                 if y_hits[j, p] >= 0:
-                    out_hits[made, vy.column[p]] = y_number[y_hits[j, p]]
+                    out_hits[made, y_column[p]] = y_number[y_hits[j, p]]
             if planes_crossed:
                 attach_stereo(
                     e, planes, offsets, cluster_position, in_time, stereo, vx, vy,
                     x_hits[i], x_position, y_hits[j], y_position,
-                    layout.kink * abs(x_values[i, QP]), joined,
+                    scatter * abs(x_values[i, QP]), joined,
                 )  # fmt: skip
                 for s in range(planes_crossed):
                     out_hits[made, stereo.column[s]] = joined[s]
@@ -263,11 +266,12 @@ def _find(  # type: ignore[no-untyped-def]
             out_time[made] = times[k]
             made += 1
         out_offsets[e + 1] = made
+    # Views: the memory behind their ends was never touched, hence costs nothing; copies would.
     return (
         out_offsets,
-        out_hits[:made].copy(),
-        out_seed[:made].copy(),
-        out_time[:made].copy(),
+        out_hits[:made],
+        out_seed[:made],
+        out_time[:made],
         out_number,
         reason,
     )

@@ -125,7 +125,7 @@ def drop_wrong_hits(
     each time the one that `outliers.choose` names. Where the p-value is no better in the end it is
     left with all its hits: then it is more than a wrong hit that is wrong.
     """
-    _drop(np.array(measured, np.float64, order="C"), fits, _tables(planes, layout), most)
+    _drop(np.asarray(measured, np.float64), fits, _tables(planes, layout), most)
 
 
 def _drop(measured: NDArray[np.float64], fits: Fits, tables: Any, most: int) -> None:

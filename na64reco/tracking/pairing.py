@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from na64reco.tracking.views import SCORE
+from na64reco.tracking.kernels import ALLOCATING, BORROWING
+from na64reco.tracking.rivals import SCORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,17 +59,19 @@ def charge_partners(x: View, y: View, chamber: NDArray[np.int64]) -> NDArray[np.
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def view_times(n, hits, number, time, error, means, weights):  # type: ignore[no-untyped-def]
-    """Weighted mean time of the hits of each track in a view, and its weight."""
+@njit(**BORROWING)
+def view_times(n, hits, time, weight, means, weights):  # type: ignore[no-untyped-def]
+    """Weighted mean time of the hits of each track in a view, and its weight.
+
+    ``time``, ``weight``: of the hits, see `views.gather`.
+    """
     for k in range(n):
         s = w = 0.0
         for p in range(hits.shape[1]):
             if hits[k, p] >= 0:
-                c = number[hits[k, p]]
-                weight = 1.0 / (error[c] * error[c])
-                s += weight * time[c]
-                w += weight
+                h = hits[k, p]
+                s += weight[h] * time[h]
+                w += weight[h]
         means[k] = s / w
         weights[k] = w
 
@@ -97,7 +100,7 @@ def _own(hits, others):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ALLOCATING)
 def _put_back(joined, costs, x_hits, y_hits, order):  # type: ignore[no-untyped-def]
     """In the ``order`` (smallest first), put candidates back that may be no particles.
 
@@ -166,24 +169,12 @@ def _assign(costs, x_of, y_of):  # type: ignore[no-untyped-def]
             x_of[y_of[i]] = i
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def pair_views(  # type: ignore[no-untyped-def]
+@njit(**ALLOCATING)
+def _pair_many(  # type: ignore[no-untyped-def]
     n_x, n_y, x_hits, x_number, x_values, x_times, x_weights,
     y_hits, y_number, y_values, y_times, y_weights, partners, charge, crossed, n, pairs, times,
 ):  # fmt: skip
-    """Join the tracks of the two views and put the ``n`` best pairs and their times in order.
-
-    Each track is taken once; where one view has fewer tracks (one over the other), its tracks are
-    taken again. First is the pair that agrees best with the time of the trigger, unless it has
-    fewer hits or is another way to see a better one.
-
-    ``crossed``: score of the stereo planes by pair; empty where there are none.
-    """
-    if n_x == 1 and n_y == 1:
-        pairs[0, 0] = pairs[0, 1] = 0
-        weight = x_weights[0] + y_weights[0]
-        times[0] = (x_times[0] * x_weights[0] + y_times[0] * y_weights[0]) / weight
-        return
+    """`pair_views` where there is a choice."""
     costs = np.empty((n_x, n_y))
     for i in range(n_x):
         for j in range(n_y):
@@ -216,3 +207,28 @@ def pair_views(  # type: ignore[no-untyped-def]
         pairs[k, 0], pairs[k, 1] = joined[best, 0], joined[best, 1]
         times[k] = when[best]
         order[best] = math.inf
+
+
+@njit(**BORROWING)
+def pair_views(  # type: ignore[no-untyped-def]
+    n_x, n_y, x_hits, x_number, x_values, x_times, x_weights,
+    y_hits, y_number, y_values, y_times, y_weights, partners, charge, crossed, n, pairs, times,
+):  # fmt: skip
+    """Join the tracks of the two views and put the ``n`` best pairs and their times in order.
+
+    Each track is taken once; where one view has fewer tracks (one over the other), its tracks are
+    taken again. First is the pair that agrees best with the time of the trigger, unless it has
+    fewer hits or is another way to see a better one.
+
+    ``crossed``: score of the stereo planes by pair; empty where there are none.
+    """
+    if n_x == 1 and n_y == 1:
+        pairs[0, 0] = pairs[0, 1] = 0
+        weight = x_weights[0] + y_weights[0]
+        times[0] = (x_times[0] * x_weights[0] + y_times[0] * y_weights[0]) / weight
+    else:
+        _pair_many(
+            n_x, n_y, x_hits, x_number, x_values, x_times, x_weights,
+            y_hits, y_number, y_values, y_times, y_weights, partners, charge, crossed, n, pairs,
+            times,
+        )  # fmt: skip

@@ -232,7 +232,7 @@ def _fill(
     columns["track.found"][event] = True
     first, last = fits.first[chosen].T.copy(), fits.last[chosen]
     qp = first[4]
-    x, y, x_error, y_error = to_face(last, fits.last_covariance[chosen], calorimeter)
+    x, y, x_error, y_error = to_face(last, fits.last_covariance[:, :2, :2][chosen], calorimeter)
     values: dict[str, Callable[[], NDArray[Any]]] = {
         "charge": lambda: np.sign(qp),
         "ndf": lambda: fits.ndf[chosen],
@@ -272,9 +272,9 @@ def to_face(
 ) -> tuple[NDArray[np.float64], ...]:
     """Where tracks meet a calorimeter's front face, in its own frame, and the errors, mm.
 
-    ``states`` (tracks, 5) and covariances are those at the calorimeter's z. The face is
-    perpendicular to the axis, which has the slope ``slope_x``: a track at global x - x0 = d
-    meets it at z - z0 = -d t / (1 + tx t), t = slope_x.
+    ``states`` (tracks, 5) and covariances (of x and y at least) are those at the calorimeter's z.
+    The face is perpendicular to the axis, which has the slope ``slope_x``: a track at global
+    x - x0 = d meets it at z - z0 = -d t / (1 + tx t), t = slope_x.
     """
     slope = calorimeter.slope_x
     cosine = 1 / math.sqrt(1 + slope * slope)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
+from na64reco.tracking.kernels import BORROWING
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ __all__ = [
     "Z",
     "find_segments",
     "fit_line",
+    "roads",
     "seed_pairs",
 ]
 
@@ -59,42 +62,72 @@ def seed_pairs(z: NDArray[np.float64], lo: int, hi: int, *, split: int = 0) -> N
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fit_line(hits, position, z, sigma, values):  # type: ignore[no-untyped-def]
-    """Weighted straight-line fit of ``hits`` (hit index per plane) into ``values``."""
+def roads(pairs, z, sigma):  # type: ignore[no-untyped-def]
+    """Of pairs of planes about each plane: variance of seed and hit (mm^2), and lever (mm).
+
+    Shape (pairs, planes, 2). The lever times a scattering angle is what scattering moves.
+    """
+    found = np.empty((len(pairs), len(z), 2))
+    for s in range(len(pairs)):
+        a, b = pairs[s, 0], pairs[s, 1]
+        per_mm = 1.0 / (z[b] - z[a])
+        for c in range(len(z)):
+            w = (z[c] - z[a]) * per_mm
+            found[s, c, 0] = sigma[c] ** 2 + ((1.0 - w) * sigma[a]) ** 2 + (w * sigma[b]) ** 2
+            found[s, c, 1] = min(abs(z[c] - z[a]), abs(z[c] - z[b]))
+    return found
+
+
+@njit(**BORROWING)
+def fit_line(segments, values, k, position, z, sigma):  # type: ignore[no-untyped-def]
+    """Weighted straight-line fit of segment ``k`` (hit index per plane) into its ``values``."""
     s0 = sz = sx = 0.0
     n = 0
-    for p in range(len(hits)):
-        if hits[p] >= 0:
+    for p in range(len(z)):
+        if segments[k, p] >= 0:
             w = 1.0 / (sigma[p] * sigma[p])
             s0 += w
             sz += w * z[p]
-            sx += w * position[hits[p]]
+            sx += w * position[segments[k, p]]
             n += 1
     mean_z, mean_x = sz / s0, sx / s0
     szz = szx = 0.0
-    for p in range(len(hits)):
-        if hits[p] >= 0:
+    for p in range(len(z)):
+        if segments[k, p] >= 0:
             w = 1.0 / (sigma[p] * sigma[p])
             szz += w * (z[p] - mean_z) ** 2
-            szx += w * (z[p] - mean_z) * (position[hits[p]] - mean_x)
+            szx += w * (z[p] - mean_z) * (position[segments[k, p]] - mean_x)
     slope = szx / szz
     chi2 = 0.0
-    for p in range(len(hits)):
-        if hits[p] >= 0:
-            r = (position[hits[p]] - mean_x - slope * (z[p] - mean_z)) / sigma[p]
+    for p in range(len(z)):
+        if segments[k, p] >= 0:
+            r = (position[segments[k, p]] - mean_x - slope * (z[p] - mean_z)) / sigma[p]
             chi2 += r * r
-    values[HITS] = n
-    values[Z] = mean_z
-    values[X] = mean_x
-    values[SLOPE] = slope
-    values[VAR_X] = 1.0 / s0
-    values[VAR_SLOPE] = 1.0 / szz
-    values[CHI2] = chi2
+    values[k, HITS] = n
+    values[k, Z] = mean_z
+    values[k, X] = mean_x
+    values[k, SLOPE] = slope
+    values[k, VAR_X] = 1.0 / s0
+    values[k, VAR_SLOPE] = 1.0 / szz
+    values[k, CHI2] = chi2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**BORROWING)
 def find_segments(  # type: ignore[no-untyped-def]
-    pairs, lo, hi, min_hits, start, position, used, z, sigma, kink, max_slope, segments, values
+    pairs,
+    road,
+    lo,
+    hi,
+    min_hits,
+    start,
+    position,
+    used,
+    z,
+    sigma,
+    kink,
+    max_slope,
+    segments,
+    values,
 ):
     """All segments in planes [lo, hi) of a view, from the unused hits of one event.
 
@@ -106,6 +139,8 @@ def find_segments(  # type: ignore[no-untyped-def]
     ----------
     pairs
         (n, 2), see `seed_pairs`.
+    road
+        Their `roads`.
     start
         (planes + 1,): hits of plane p are start[p] to start[p + 1].
     position, used
@@ -145,33 +180,27 @@ def find_segments(  # type: ignore[no-untyped-def]
                     continue
                 if found == capacity:
                     return -1
-                hits = segments[found]
-                hits[:] = -1
-                hits[a] = i
-                hits[b] = j
+                for c in range(segments.shape[1]):
+                    segments[found, c] = -1
+                segments[found, a] = i
+                segments[found, b] = j
                 n = 2
                 for c in range(lo, hi):
                     if c in (a, b) or start[c] == start[c + 1]:
                         continue
-                    w = (z[c] - z[a]) * per_mm
                     expected = position[i] + slope * (z[c] - z[a])
-                    away = kink * min(abs(z[c] - z[a]), abs(z[c] - z[b]))
-                    variance = (
-                        sigma[c] ** 2
-                        + ((1.0 - w) * sigma[a]) ** 2
-                        + (w * sigma[b]) ** 2
-                        + away * away
-                    )
+                    away = kink * road[s, c, 1]
+                    variance = road[s, c, 0] + away * away
                     nearest = ROAD * ROAD * variance
                     for h in range(start[c], start[c + 1]):
                         distance = (position[h] - expected) ** 2
                         if not used[h] and distance < nearest:
                             nearest = distance
-                            hits[c] = h
-                    if hits[c] >= 0:
+                            segments[found, c] = h
+                    if segments[found, c] >= 0:
                         n += 1
                 if n < min_hits:
                     continue
-                fit_line(hits, position, z, sigma, values[found])
+                fit_line(segments, values, found, position, z, sigma)
                 found += 1
     return found

@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-import numpy as np
 from numba import njit
 
 from na64reco.constants import BEND_PER_TESLA_MM
+from na64reco.tracking.kernels import BORROWING
+from na64reco.tracking.rivals import MISSING, QP, SCORE, START, T, resolve
 from na64reco.tracking.segments import (
     CHI2,
     HITS,
@@ -22,44 +23,17 @@ from na64reco.tracking.segments import (
     find_segments,
 )
 
-__all__ = [
-    "QP",
-    "SCORE",
-    "START",
-    "WIDTH",
-    "T",
-    "bent_tracks",
-    "gather",
-    "resolve",
-    "straight_tracks",
-]
-
-# Columns of a view track's values.
-START: Final = 0
-"""Position at the layout's first element, mm."""
-T: Final = 1
-"""Slope there."""
-QP: Final = 2
-"""q/p, c/GeV."""
-SCORE: Final = 3
-"""chi2 less `_MISSING` per hit: the smaller the better."""
-
-WIDTH: Final = 4
-"""Number of the columns."""
+__all__ = ["bent_tracks", "gather", "straight_tracks"]
 
 _INLINED: Final[dict[str, Any]] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
+    **BORROWING,
     "forceinline": True,  # at every event, handing over dozens of arrays costs a fifth of the time
 }
 _MAX_SLOPE: Final = 1.0
 _MATCH: Final = 5.0  # standard deviations at the centre of the field
-_MISSING: Final = 10.0  # chi2 that a missing hit is worth: -2 ln(2 % inefficiency), and some
 # That the chi2 of the times comes near to: a missing hit. Each hit adds to the chi2, too much where
 # a cluster's strips go together in time, and tracks with the fewest hits would be the best.
 _TIME_LIMIT: Final = 10.0
-_CROWD: Final = 64  # candidates, of which pairs are compared
 _MIN_MOMENTUM: Final = 0.5  # GeV/c
 _SINGLE_SPREAD: Final = 0.1  # of the largest slope: ranks hits without a partner, off the beam
 
@@ -88,7 +62,16 @@ def gather(  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**BORROWING)
+def _unused(number, used):  # type: ignore[no-untyped-def]
+    """How many of the hits no track has."""
+    n = number
+    for h in range(number):
+        n -= used[h]
+    return n
+
+
+@njit(**BORROWING)
 def _unused_planes(start, used, lo, hi):  # type: ignore[no-untyped-def]
     """How many of the planes have a hit that no track has."""
     n = 0
@@ -100,22 +83,23 @@ def _unused_planes(start, used, lo, hi):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bend(x, slope, qp, here, there, dipoles):  # type: ignore[no-untyped-def]
+@njit(**BORROWING)
+def _bend(x, slope, qp, here, there, magnets):  # type: ignore[no-untyped-def]
     """x at ``there`` of a track without slope in y, NaN where it turns back in a field.
 
-    `propagation.propagate_state` without what it does beside: y and derivatives.
+    `propagation.propagate_state` without what it does beside: y and derivatives. ``magnets``: rows
+    of `field.Dipoles` without noise, one array, since taking one out of a tuple costs time.
     """
-    for m in range(len(dipoles.field)):
-        enter, leave = max(here, dipoles.start[m]), min(there, dipoles.end[m])
+    for m in range(magnets.shape[1]):
+        enter, leave = max(here, magnets[0, m]), min(there, magnets[1, m])
         length = leave - enter
         if length <= 0:
             continue
         x += slope * (enter - here)
         cos_in = 1.0 / math.sqrt(1.0 + slope * slope)
         sin_in = slope * cos_in
-        effective = qp + math.copysign(dipoles.loss[m], qp)
-        sin_out = sin_in - BEND_PER_TESLA_MM * dipoles.field[m] * effective * length
+        effective = qp + math.copysign(magnets[3, m], qp)
+        sin_out = sin_in - BEND_PER_TESLA_MM * magnets[2, m] * effective * length
         if not abs(sin_out) < 1.0:
             return math.nan
         cos_out = math.sqrt(1.0 - sin_out * sin_out)
@@ -125,136 +109,38 @@ def _bend(x, slope, qp, here, there, dipoles):  # type: ignore[no-untyped-def]
     return x + slope * (there - here)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _match(up, down, bend, centre, kink, dipoles):  # type: ignore[no-untyped-def]
-    """q/p and chi2 of two segments that meet in the field; (0, -1) where they do not."""
-    sin_in = up[SLOPE] / math.sqrt(1.0 + up[SLOPE] ** 2)
-    sin_out = down[SLOPE] / math.sqrt(1.0 + down[SLOPE] ** 2)
+@njit(**BORROWING)
+def _match(up, u, down, d, bend, centre, kink, magnets):  # type: ignore[no-untyped-def]
+    """q/p and chi2 of segments u and d that meet in the field; (0, -1) where they do not."""
+    sin_in = up[u, SLOPE] / math.sqrt(1.0 + up[u, SLOPE] ** 2)
+    sin_out = down[d, SLOPE] / math.sqrt(1.0 + down[d, SLOPE] ** 2)
     qp = (sin_out - sin_in) / bend
     if abs(qp) > 1.0 / _MIN_MOMENTUM:
         return 0.0, -1.0
-    before, behind = centre - up[Z], down[Z] - centre
+    before, behind = centre - up[u, Z], down[d, Z] - centre
     scattering = kink * qp * max(before, behind)
-    variance = up[VAR_X] + up[VAR_SLOPE] * before * before + scattering * scattering
-    variance += down[VAR_X] + down[VAR_SLOPE] * behind * behind
-    x = _bend(up[X], up[SLOPE], qp, up[Z], down[Z], dipoles)
-    chi2 = (x - down[X]) ** 2 / variance
+    variance = up[u, VAR_X] + up[u, VAR_SLOPE] * before * before + scattering * scattering
+    variance += down[d, VAR_X] + down[d, VAR_SLOPE] * behind * behind
+    x = _bend(up[u, X], up[u, SLOPE], qp, up[u, Z], down[d, Z], magnets)
+    chi2 = (x - down[d, X]) ** 2 / variance
     return qp, (chi2 if chi2 <= _MATCH * _MATCH else -1.0)  # of a NaN too
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _single(x, z, down, bend, centre):  # type: ignore[no-untyped-def]
+@njit(**BORROWING)
+def _single(x, z, down, d, bend, centre):  # type: ignore[no-untyped-def]
     """Slope and q/p if a track from (z, x) meets the segment behind at the field's centre."""
-    middle = down[X] + down[SLOPE] * (centre - down[Z])
+    middle = down[d, X] + down[d, SLOPE] * (centre - down[d, Z])
     slope = (middle - x) / (centre - z)
     sin_in = slope / math.sqrt(1.0 + slope * slope)
-    return slope, (down[SLOPE] / math.sqrt(1.0 + down[SLOPE] ** 2) - sin_in) / bend
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _times_differ(hits, time, weight, limit):  # type: ignore[no-untyped-def]
-    """chi2 of the hits' times about their mean, which rises towards ``limit`` only."""
-    s = w = 0.0
-    for p in range(len(hits)):
-        if hits[p] >= 0:
-            s += weight[hits[p]] * time[hits[p]]
-            w += weight[hits[p]]
-    chi2 = 0.0
-    for p in range(len(hits)):
-        if hits[p] >= 0:
-            off = time[hits[p]] - s / w
-            chi2 += weight[hits[p]] * off * off
-    return limit * chi2 / (chi2 + limit)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _exchange(hits, scores, n, chosen):  # type: ignore[no-untyped-def]
-    """Replace pairs of the ``chosen`` by the two candidates of the same hits that are better.
-
-    Two particles are near each other in some planes: the best of all candidates may have the hits
-    of both, and leaves a bad one.
-    """
-    planes = hits.shape[1]
-    for i in range(len(chosen)):
-        for j in range(i):
-            a, b = chosen[i], chosen[j]
-            best = scores[a] + scores[b] - 1e-9
-            for c in range(n):
-                for d in range(c):
-                    if scores[c] + scores[d] < best:
-                        same = True
-                        for p in range(planes):
-                            same &= (hits[c, p] == hits[a, p] and hits[d, p] == hits[b, p]) or (
-                                hits[c, p] == hits[b, p] and hits[d, p] == hits[a, p]
-                            )
-                        if same:
-                            best = scores[c] + scores[d]
-                            chosen[i], chosen[j] = c, d
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def resolve(  # type: ignore[no-untyped-def]
-    hits, values, n, time, weight, limit, least_own, kept_hits, kept_values, kept, room, used
-):
-    """Keep the best of ``n`` candidates that are the same particle.
-
-    The score is that of the hits' places, the agreement of their times (a chi2 below
-    ``limit``), and `_MISSING` for each hit that a candidate kept before has too. A candidate that
-    shares more than one is another particle only if it has ``least_own`` hits that are its own:
-    two particles that are near each other in some planes have a cluster in common there.
-
-    Appends to the ``kept`` candidates until there are ``room``, marks their hits as used, returns
-    their new number. Scores of ``values`` are lost.
-    """
-    if n > 1 and limit > 0.0:
-        for c in range(n):
-            values[c, SCORE] += _times_differ(hits[c], time, weight, limit)
-    first = kept
-    crowd = 4 <= n <= _CROWD  # two that are right, two that are not
-    scores, chosen = values[: n if crowd else 0, SCORE].copy(), np.empty(n, np.int64)
-    for _ in range(n):
-        best = 0
-        for c in range(1, n):
-            if values[c, SCORE] < values[best, SCORE]:
-                best = c
-        if values[best, SCORE] == math.inf or kept == room:
-            break
-        shared = own = 0
-        for p in range(hits.shape[1]):
-            if hits[best, p] >= 0:
-                if used[hits[best, p]]:
-                    shared += 1
-                else:
-                    own += 1
-        if shared <= 1 or own >= least_own:
-            for p in range(hits.shape[1]):
-                h = hits[best, p]
-                kept_hits[kept, p] = h
-                if h >= 0 and not used[h]:
-                    used[h] = True
-                    for c in range(n):
-                        if c != best and hits[c, p] == h:
-                            values[c, SCORE] += _MISSING
-            for i in range(values.shape[1]):
-                kept_values[kept, i] = values[best, i]
-            chosen[kept - first] = best
-            kept += 1
-        values[best, SCORE] = math.inf
-    if crowd and kept - first > 1:
-        _exchange(hits, scores, n, chosen[: kept - first])
-        for k in range(first, kept):
-            best = chosen[k - first]
-            kept_hits[k, :] = hits[best]
-            for i in range(values.shape[1]):
-                kept_values[k, i] = scores[best] if i == SCORE else values[best, i]
-    return kept
+    return slope, (down[d, SLOPE] / math.sqrt(1.0 + down[d, SLOPE] ** 2) - sin_in) / bend
 
 
 @njit(**_INLINED)
 def bent_tracks(  # type: ignore[no-untyped-def]
     start, position, time, weight, used, nothing, z, sigma, upstream, first_z, max_slope,
-    beam_slope, bend, centre, kink, kink_per_momentum, dipoles, pairs_up, pairs_down,
-    up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept, number, room, least_own,
+    beam_slope, bend, centre, kink, kink_per_momentum, magnets, pairs_up, pairs_down, roads_up,
+    roads_down, up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept, number, room,
+    least_own,
 ):  # fmt: skip
     """Tracks of one event in the bending view, in the passes of `finding`.
 
@@ -275,6 +161,11 @@ def bent_tracks(  # type: ignore[no-untyped-def]
         sharing = attempt == 2
         if again and not sharing:
             continue
+        # The common case, in short: all hits are taken.
+        if number > 0 and _unused(start[planes], used) < (
+            least_own if sharing else min_up + min_down
+        ):
+            continue
         if sharing:
             if number == 0 or _unused_planes(start, used, 0, planes) < least_own:
                 continue
@@ -285,8 +176,8 @@ def bent_tracks(  # type: ignore[no-untyped-def]
             continue
         taken = nothing if sharing else used
         n_down = find_segments(
-            pairs_down, upstream, planes, min_down, start, position, taken, z, sigma, kink,
-            _MAX_SLOPE, down_hits, down,
+            pairs_down, roads_down, upstream, planes, min_down, start, position, taken, z, sigma,
+            kink, _MAX_SLOPE, down_hits, down,
         )  # fmt: skip
         if n_down < 0:
             return number, True, True
@@ -300,30 +191,31 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                     if used[h]:
                         continue
                     for d in range(n_down):
-                        slope, qp = _single(position[h], z[p], down[d], bend, centre)
+                        slope, qp = _single(position[h], z[p], down, d, bend, centre)
                         if abs(slope) > max_slope or abs(qp) > 1.0 / _MIN_MOMENTUM:
                             continue
                         if n == capacity:
                             return number, True, True
-                        trial_hits[n, :] = down_hits[d]
+                        for c in range(planes):
+                            trial_hits[n, c] = down_hits[d, c]
                         trial_hits[n, p] = h
                         trial[n, START] = position[h] + slope * (first_z - z[p])
                         trial[n, T] = slope
                         trial[n, QP] = qp
                         unlikely = (slope - beam_slope) / (_SINGLE_SPREAD * max_slope)
                         trial[n, SCORE] = unlikely * unlikely + down[d, CHI2]
-                        trial[n, SCORE] -= _MISSING * (1.0 + down[d, HITS])
+                        trial[n, SCORE] -= MISSING * (1.0 + down[d, HITS])
                         n += 1
         else:
             n_up = find_segments(
-                pairs_up, 0, upstream, 2, start, position, taken, z, sigma, kink,
+                pairs_up, roads_up, 0, upstream, 2, start, position, taken, z, sigma, kink,
                 max_slope, up_hits, up,
             )  # fmt: skip
             if n_up < 0:
                 return number, True, True
             for u in range(n_up):
                 for d in range(n_down):
-                    qp, chi2 = _match(up[u], down[d], bend, centre, kink_per_momentum, dipoles)
+                    qp, chi2 = _match(up, u, down, d, bend, centre, kink_per_momentum, magnets)
                     if chi2 < 0.0:
                         continue
                     if n == capacity:
@@ -334,7 +226,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                     trial[n, T] = up[u, SLOPE]
                     trial[n, QP] = qp
                     trial[n, SCORE] = chi2 + up[u, CHI2] + down[d, CHI2]
-                    trial[n, SCORE] -= _MISSING * (up[u, HITS] + down[d, HITS])
+                    trial[n, SCORE] -= MISSING * (up[u, HITS] + down[d, HITS])
                     n += 1
         # A single hit before the magnets may be anything: its time would prefer noise to the beam.
         number = resolve(
@@ -346,7 +238,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
 
 @njit(**_INLINED)
 def straight_tracks(  # type: ignore[no-untyped-def]
-    start, position, time, weight, used, z, sigma, upstream, first_z, max_slope, kink, pairs,
+    start, position, time, weight, used, z, sigma, upstream, first_z, max_slope, kink, pairs, roads,
     line_hits, lines, nothing, trial, kept_hits, kept, number, room, least_own,
 ):  # fmt: skip
     """Tracks of one event in the other view: at least one hit before, two behind the magnets.
@@ -360,8 +252,8 @@ def straight_tracks(  # type: ignore[no-untyped-def]
     for attempt in range(2):
         min_hits = max(3, planes - 2) if attempt == 0 else 3
         n = find_segments(
-            pairs, 0, planes, min_hits, start, position, nothing if again else used, z, sigma, kink,
-            max_slope, line_hits, lines,
+            pairs, roads, 0, planes, min_hits, start, position, nothing if again else used, z,
+            sigma, kink, max_slope, line_hits, lines,
         )  # fmt: skip
         if n < 0:
             return number if again else -1
@@ -372,11 +264,12 @@ def straight_tracks(  # type: ignore[no-untyped-def]
                 behind += line_hits[k, p] >= 0
             if behind < min(2, planes - upstream - 1):
                 continue
-            line_hits[m, :] = line_hits[k]
+            for p in range(planes):
+                line_hits[m, p] = line_hits[k, p]
             trial[m, START] = lines[k, X] + lines[k, SLOPE] * (first_z - lines[k, Z])
             trial[m, T] = lines[k, SLOPE]
             trial[m, QP] = 0.0
-            trial[m, SCORE] = lines[k, CHI2] - _MISSING * lines[k, HITS]
+            trial[m, SCORE] = lines[k, CHI2] - MISSING * lines[k, HITS]
             m += 1
         number = resolve(
             line_hits, trial, m, time, weight, _TIME_LIMIT, least_own,

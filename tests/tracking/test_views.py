@@ -9,7 +9,8 @@ from na64reco.tracking.layout import make_layout
 from na64reco.tracking.pairing import pair_views
 from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.propagation import propagate
-from na64reco.tracking.views import QP, SCORE, WIDTH, _bend, resolve
+from na64reco.tracking.rivals import QP, SCORE, WIDTH, resolve
+from na64reco.tracking.views import _bend
 
 
 @pytest.mark.parametrize("momentum", [0.3, 1.0, 10.0, -100.0])
@@ -20,7 +21,7 @@ def test_bend_agrees_with_the_propagation(setup, conditions, momentum, here):
     expected = propagate(state, here, 14000.0, dipoles)[0, 0]
     turns_back = 0 < momentum <= 1 and here < 0  # the field turns 1.05 GeV/c a magnet
     assert np.isnan(expected) == turns_back
-    x = _bend(5.0, 2e-3, 1 / momentum, here, 14000.0, dipoles)
+    x = _bend(5.0, 2e-3, 1 / momentum, here, 14000.0, np.stack(dipoles[:4]))
     assert x == pytest.approx(expected, rel=1e-10, nan_ok=True)
 
 
