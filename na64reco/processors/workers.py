@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import Na64recoError
-from na64reco.processors.allocation import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -269,7 +268,6 @@ def _work(connection: Connection, memory: int | None) -> None:
     """What a process does until its pipe is closed."""
     # Ctrl-C reaches the whole process group; the driver decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory()
     if memory is not None:
         _limit_data(memory)
     with suppress(OSError):
