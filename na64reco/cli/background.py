@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from na64reco.cli.common import describe, print_json, say, warn, written
+from na64reco.cli.common import describe, print_json, say, warn, working, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +151,8 @@ def background_command(  # noqa: PLR0917 - the options of the command
         seed=seed,
         toys=toys,
     )
-    found = estimate(folders, options)
+    with working("Background, box and expected limits"):
+        found = estimate(folders, options)
     out.mkdir(parents=True, exist_ok=True)
     record = background_record(found, folders)
     write_json(out / BACKGROUND, record)

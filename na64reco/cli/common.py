@@ -33,6 +33,7 @@ __all__ = [
     "show",
     "verbosity",
     "warn",
+    "working",
     "written",
 ]
 
@@ -239,3 +240,17 @@ def progress_bar(text: str, unit: str) -> Iterator[Callable[[int, int], None] | 
             progress.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """What is being done and for how long, on standard error, where it can't be counted."""
+    if not sys.stderr.isatty() or verbosity() is Verbosity.QUIET:
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=_screen(), transient=True) as progress:
+        progress.add_task(text, total=None)
+        yield

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from na64reco.cli import completion
-from na64reco.cli.common import describe, print_json, show, written
+from na64reco.cli.common import describe, print_json, show, working, written
 from na64reco.cli.yields import parse_masses
 
 if TYPE_CHECKING:
@@ -131,13 +131,12 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         production=production,
     )
     at = [mass * _MEV for mass in wanted]
-    if ratio_to is None:
-        found = setter.limits(boson, at)
-    else:
-        from na64reco.report.limits import read_overlay
-
-        published = read_overlay(ratio_to)
-        found = setter.by_ratio(boson, at, (published.mass, published.coupling))
+    published = None if ratio_to is None else _published(ratio_to)
+    with working(f"Limits at {len(at)} masses"):
+        if published is None:
+            found = setter.limits(boson, at)
+        else:
+            found = setter.by_ratio(boson, at, (published.mass, published.coupling))
     points = [_point(setter, found, i, mass) for i, mass in enumerate(wanted)]
     likelihoods = [_workspace(path, setter, found, i) for i, path in enumerate(spaces)]
     files: dict[Path, str] = {}
@@ -158,6 +157,12 @@ def limit_command(  # noqa: PLR0917 - the options of the command
         print_json(_content(setter, boson, points, ratio_to))
         return
     (describe if files else show)(_table(setter, boson, points, ratio_to))
+
+
+def _published(path: Path) -> Overlay:
+    from na64reco.report.limits import read_overlay
+
+    return read_overlay(path)
 
 
 def _overlays(paths: list[Path], figure: Path | None) -> list[Overlay]:

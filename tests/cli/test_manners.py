@@ -159,6 +159,18 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(monkeypatch):
     assert joined == ["x", "1234567890123", "9876543210987"]
 
 
+def test_work_that_cannot_be_counted_is_named_on_terminals_alone(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    with working("Limits at 20 masses"):
+        pass
+    assert "Limits at 20 masses" in screen.getvalue()
+    monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
+    with working("Limits at 20 masses"):
+        pass
+    assert pipe.getvalue() == ""
+
+
 def test_quiet_gives_paths_alone(command, sample, tmp_path):
     path = tmp_path / "x.root"
     arguments = ["simulate", "2022-electron", "muon", "-n", 5, "--trigger", "none", "-o", path]
