@@ -19,7 +19,7 @@ from rich.table import Table
 from typer.main import get_command
 
 from na64reco.cli import app
-from na64reco.cli.common import Verbosity, progress_bar, set_verbosity, show
+from na64reco.cli.common import Verbosity, progress_bar, set_verbosity, show, working
 from na64reco.cli.exit_codes import EXIT_CODES, ExitCode
 
 PROGRAM = str(Path(sys.executable).with_name("na64reco"))
@@ -147,6 +147,8 @@ class Screen(io.StringIO):
 def test_nothing_is_cut_off_on_a_narrow_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "24")
     monkeypatch.setenv("TERM", "dumb")
+    # rich takes a dumb terminal's width from the environment only together with its height.
+    monkeypatch.setenv("LINES", "20")
     monkeypatch.setattr(sys, "stdout", screen := Screen())
     table = Table("name", "first value", "second value")
     table.add_row("x", "1234567890123", "9876543210987")
