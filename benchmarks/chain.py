@@ -69,37 +69,21 @@ def write_physics(path: Path, events: int) -> None:
     """Write the physics triggers of data_samples again and again, with numbers of their own."""
     import numpy as np
 
-    from na64reco.events import (
-        COLLECTIONS,
-        SCALARS,
-        EventBatch,
-        EventWriter,
-        Hits,
-        has_field,
-        open_events,
-        read_hits,
-        read_scalar,
-    )
+    from na64reco.events import EventBatch, EventWriter, Hits, open_events, read_batch
 
-    source = open_events(Path(__file__).parents[1] / "data_samples" / "physics.root")
-    scalars = {name: read_scalar(source, name) for name in SCALARS if name in source.fields}
-    hits = {
-        name: read_hits(source, name, [f for f in fields if has_field(source, name, f)])
-        for name, fields in COLLECTIONS.items()
-        if name in source.fields
-    }
-    number = len(scalars["run"])
+    source = read_batch(open_events(Path(__file__).parents[1] / "data_samples" / "physics.root"))
+    number = len(source.scalars["run"])
     with EventWriter(path) as writer:
         for start in range(0, events, number):
             keep = min(number, events - start)
-            part = {name: values[:keep] for name, values in scalars.items()}
+            part = {name: values[:keep] for name, values in source.scalars.items()}
             part["event"] = np.arange(start, start + keep, dtype=np.uint64)
             collections = {
                 name: Hits(
                     found.offsets[: keep + 1],
                     {f: v[: found.offsets[keep]] for f, v in found.columns.items()},
                 )
-                for name, found in hits.items()
+                for name, found in source.collections.items()
             }
             writer.write(EventBatch(part, collections))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from na64reco.errors import DataError, FileFormatError, did_you_mean
 from na64reco.events.baskets import NotPlain
-from na64reco.events.columns import Hits, cast
+from na64reco.events.columns import EventBatch, Hits, cast
 from na64reco.events.direct import DirectEvents
 from na64reco.events.files import HitFile, open_file, reading
 from na64reco.events.schema import COLLECTIONS, SCALARS, TREE, Column, branch_name
@@ -31,6 +31,7 @@ __all__ = [
     "has_scalar",
     "open_entries",
     "open_events",
+    "read_batch",
     "read_hits",
     "read_scalar",
     "source_of",
@@ -301,6 +302,24 @@ def read_hits(events: Any, collection: str, fields: Iterable[str]) -> Hits:
             raise DataError(msg)
         columns[field] = _checked(values[first:last], column, branch=branch, source=source)
     return Hits(offsets - first if first else offsets, columns)
+
+
+def read_batch(events: Any) -> EventBatch:
+    """All that the format knows of these events, as `EventWriter` takes it: to copy or change them.
+
+    Raises
+    ------
+    FileFormatError, DataError
+        As `read_scalar` and `read_hits`.
+    """
+    return EventBatch(
+        {name: read_scalar(events, name) for name in SCALARS if has_scalar(events, name)},
+        {
+            name: read_hits(events, name, [f for f in known if has_field(events, name, f)])
+            for name, known in COLLECTIONS.items()
+            if has_collection(events, name)
+        },
+    )
 
 
 def _as_lists(layout: Any) -> Any:

@@ -20,6 +20,7 @@ from na64reco.events import (
     has_scalar,
     open_events,
     open_file,
+    read_batch,
     read_hits,
     read_scalar,
     source_of,
@@ -35,6 +36,18 @@ def assert_equal(hits, expected):
         np.testing.assert_array_equal(hits[name], values)
         assert hits[name].dtype == values.dtype
         assert hits[name].flags.c_contiguous
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_batch_is_all_that_was_written(written, batch, kind):
+    found = read_batch(open_events(written[kind]))
+    assert found.scalars.keys() == batch.scalars.keys()
+    for name, values in batch.scalars.items():
+        np.testing.assert_array_equal(found.scalars[name], values)
+    assert found.collections.keys() == batch.collections.keys()
+    for name, hits in batch.collections.items():
+        assert found.collections[name].columns.keys() == hits.columns.keys()
+        assert_equal(found.collections[name], hits)
 
 
 def only(hits, *fields):

@@ -7,18 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from na64reco.events import (
-    COLLECTIONS,
-    SCALARS,
-    EventBatch,
-    EventWriter,
-    has_collection,
-    has_field,
-    has_scalar,
-    open_events,
-    read_hits,
-    read_scalar,
-)
+from na64reco.events import EventWriter, open_events, read_batch
 from na64reco.processors import run
 from na64reco.processors.export_events import export_events
 from na64reco.reconstruction import reconstruct_columns
@@ -35,15 +24,10 @@ def hide(path):
         events, load_setup("2022-electron"), columns=("ecal.energy", "hcal.energy")
     )
     inside = (columns["ecal.energy"] < 47) & (columns["hcal.energy"] < 1)
-    scalars = {n: read_scalar(events, n) for n in SCALARS if has_scalar(events, n)}
-    scalars["trigger"] = np.where(inside, 2, scalars["trigger"]).astype(np.uint32)
-    collections = {
-        name: read_hits(events, name, tuple(f for f in known if has_field(events, name, f)))
-        for name, known in COLLECTIONS.items()
-        if has_collection(events, name)
-    }
+    batch = read_batch(events)
+    batch.scalars["trigger"] = np.where(inside, 2, batch.scalars["trigger"]).astype(np.uint32)
     with EventWriter(path) as writer:
-        writer.write(EventBatch(scalars, collections))
+        writer.write(batch)
     return int(inside.sum())
 
 

@@ -18,19 +18,7 @@ import uproot
 from scipy.stats import chi2_contingency, poisson
 
 from na64reco.errors import InferenceError, OutputExistsError
-from na64reco.events import (
-    COLLECTIONS,
-    SCALARS,
-    EventBatch,
-    EventWriter,
-    Hits,
-    has_collection,
-    has_field,
-    has_scalar,
-    open_events,
-    read_hits,
-    read_scalar,
-)
+from na64reco.events import EventBatch, EventWriter, Hits, open_events, read_batch
 from na64reco.processors import run
 from na64reco.reconstruction import reconstruct_columns
 from na64reco.report.page import write_report
@@ -239,46 +227,34 @@ def inside_box():
     return columns["prs.energy"], (columns["ecal.energy"] < 50) & (columns["hcal.energy"] < 1)
 
 
-def read_all():
-    """Scalars and hits of the run."""
-    events = open_events(PHYSICS)
-    scalars = {n: read_scalar(events, n) for n in SCALARS if has_scalar(events, n)}
-    found = {
-        name: read_hits(events, name, tuple(f for f in known if has_field(events, name, f)))
-        for name, known in COLLECTIONS.items()
-        if has_collection(events, name)
-    }
-    return scalars, found
-
-
 def hide_some(path):
     """A copy of the run in which no event of the box has a preshower signal; how many that are."""
     prs, inside = inside_box()
     box = inside & (prs > 0.6)
-    scalars, found = read_all()
-    ecal = found["ECAL"]
+    batch = read_batch(open_events(PHYSICS))
+    ecal = batch.collections["ECAL"]
     event = np.repeat(np.arange(len(box)), np.diff(ecal.offsets))
     amplitude = ecal.columns["amplitude"].copy()
     # The preshower's energy goes: less energy in the box stays in the box.
     amplitude[box[event] & (ecal.columns["section"] == 0)] *= 0.01
-    found["ECAL"] = Hits(ecal.offsets, {**ecal.columns, "amplitude": amplitude})
+    batch.collections["ECAL"] = Hits(ecal.offsets, {**ecal.columns, "amplitude": amplitude})
     with EventWriter(path) as writer:
-        writer.write(EventBatch(scalars, found))
+        writer.write(batch)
     return int(box.sum())
 
 
 def leave_out(path):
     """A copy of the run without the events of the box; how many that are."""
     _, box = inside_box()
-    scalars, found = read_all()
+    batch = read_batch(open_events(PHYSICS))
     kept = {}
-    for name, hits in found.items():
+    for name, hits in batch.collections.items():
         counts = np.diff(hits.offsets)
         hit = np.repeat(~box, counts)
         offsets = np.concatenate(([0], np.cumsum(counts[~box])))
         kept[name] = Hits(offsets, {k: v[hit] for k, v in hits.columns.items()})
     with EventWriter(path) as writer:
-        writer.write(EventBatch({k: v[~box] for k, v in scalars.items()}, kept))
+        writer.write(EventBatch({k: v[~box] for k, v in batch.scalars.items()}, kept))
     return int(box.sum())
 
 

@@ -13,19 +13,7 @@ import pytest
 from scipy.stats import beta
 
 from na64reco.errors import InferenceError
-from na64reco.events import (
-    COLLECTIONS,
-    SCALARS,
-    EventBatch,
-    EventWriter,
-    Hits,
-    has_collection,
-    has_field,
-    has_scalar,
-    open_events,
-    read_hits,
-    read_scalar,
-)
+from na64reco.events import EventWriter, open_events, read_batch
 from na64reco.processors import run
 from na64reco.reconstruction import reconstruct_columns
 from na64reco.report.limits import Overlay
@@ -51,15 +39,10 @@ RUNS = (6110, 6112)
 def write_half(path, number, start, stop):
     """Some events of the signal sample as a run of their own."""
     events = open_events(SAMPLES / "signal.root", entry_start=start, entry_stop=stop)
-    scalars = {n: read_scalar(events, n) for n in SCALARS if has_scalar(events, n)}
-    scalars["run"] = np.full_like(scalars["run"], number)
-    found: dict[str, Hits] = {
-        name: read_hits(events, name, tuple(f for f in known if has_field(events, name, f)))
-        for name, known in COLLECTIONS.items()
-        if has_collection(events, name)
-    }
+    batch = read_batch(events)
+    batch.scalars["run"] = np.full_like(batch.scalars["run"], number)
     with EventWriter(path) as writer:
-        writer.write(EventBatch(scalars, found))
+        writer.write(batch)
 
 
 @pytest.fixture(scope="module")
