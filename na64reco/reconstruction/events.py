@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +23,7 @@ from na64reco.reconstruction.expected import EXPECTED_COLUMNS, expected_cells, l
 from na64reco.reconstruction.needs import (
     COLLECTIONS_OF_GROUPS,
     FIELDS,
+    IMPACT,
     OPTIONAL_SCALARS,
     TRACKER_GROUPS,
     available_columns,
@@ -40,6 +41,7 @@ from na64reco.reconstruction.samples import (
 from na64reco.resources import shipped_folder
 from na64reco.tracking import reconstruct_tracks, unfolded_hits
 from na64reco.tracking.straw_points import straw_stations
+from na64reco.tracking.straws import straw_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
 
 __all__ = ["available_columns", "reconstruct", "reconstruct_columns"]
 
-_IMPACT: Final = ("track.x_ecal", "track.y_ecal")
 _SCALARS: Final = ("run", "spill", "event", "master_time", *OPTIONAL_SCALARS)
 
 
@@ -89,6 +90,8 @@ def reconstruct_columns(
     conditions: Conditions | None = None,
     calib: Path | str | None = None,
     nearest: bool = False,
+    chosen: NDArray[np.intp] | None = None,
+    given: Columns | None = None,
 ) -> Columns:
     """Reconstruct events into flat columns.
 
@@ -106,10 +109,15 @@ def reconstruct_columns(
         Folder of the conditions; the shipped one of the setup if not given.
     nearest
         Where no conditions cover a run, take the nearest valid ones with a warning.
+    chosen
+        Indices of the events to reconstruct, in rising order; all by default.
+    given
+        Columns of the chosen events that are known already: with both of :data:`IMPACT` a
+        shower's shape needs no tracks.
 
     Returns
     -------
-    Column name -> values, shape (events,), in the types of :data:`COLUMNS`
+    Column name -> values, shape (events,) or (chosen,), in the types of :data:`COLUMNS`
 
     Raises
     ------
@@ -123,7 +131,11 @@ def reconstruct_columns(
         If no conditions cover a run.
     """
     wanted = wanted_columns(columns, events, setup)
-    inputs = _read(wanted, events, setup, drift=_drifts(setup, conditions, calib))
+    given = {} if given is None else given
+    inputs = _read(wanted, events, setup, drift=_drifts(setup, conditions, calib), given=given)
+    if chosen is not None:
+        inputs = inputs.select(chosen)
+    inputs.given |= given
     found = _scalar_columns(wanted, inputs.scalars)
     detectors = tuple(n for n in wanted if n not in found)
     if detectors:
@@ -156,6 +168,16 @@ class _Inputs:
 
     scalars: Columns
     hits: dict[str, Hits]
+    given: Columns = field(default_factory=dict)
+    """Columns that are known already."""
+
+    def select(self, chosen: NDArray[np.intp]) -> _Inputs:
+        """Some events by their indices."""
+        return _Inputs(
+            {name: values[chosen] for name, values in self.scalars.items()},
+            {name: hits.select(chosen) for name, hits in self.hits.items()},
+            {name: values[chosen] for name, values in self.given.items()},
+        )
 
 
 def _drifts(setup: Setup, conditions: Conditions | None, calib: Path | str | None) -> bool:
@@ -166,7 +188,9 @@ def _drifts(setup: Setup, conditions: Conditions | None, calib: Path | str | Non
     return (folder / DRIFT_FILE).exists()
 
 
-def _read(wanted: tuple[str, ...], events: Any, setup: Setup, *, drift: bool) -> _Inputs:
+def _read(
+    wanted: tuple[str, ...], events: Any, setup: Setup, *, drift: bool, given: Iterable[str] = ()
+) -> _Inputs:
     groups = {group_of(n) for n in wanted}
     scalars = {n for n in wanted if n in _SCALARS}
     scalars |= {f"MC_{n.partition('.')[2]}" for n in wanted if group_of(n) == "mc"}
@@ -177,7 +201,7 @@ def _read(wanted: tuple[str, ...], events: Any, setup: Setup, *, drift: bool) ->
     if groups - {"", "mc", "trigger"}:
         scalars.add("run")
     collections = {COLLECTIONS_OF_GROUPS[g] for g in groups if g in COLLECTIONS_OF_GROUPS}
-    for spectrometer in tracks_of(wanted, setup):
+    for spectrometer in tracks_of(wanted, setup, given):
         trackers = trackers_of(setup, spectrometer)
         if not all(has_collection(events, name) for name in trackers):
             continue  # without tracks the shape of a shower is judged at its own position
@@ -229,10 +253,7 @@ def _by_run(
         if len(numbers) == 1:
             return _detectors(wanted, inputs, setup, of_run)
         chosen = np.flatnonzero(run == number)
-        part = _Inputs(
-            {name: values[chosen] for name, values in inputs.scalars.items()},
-            {name: hits.select(chosen) for name, hits in inputs.hits.items()},
-        )
+        part = inputs.select(chosen)
         for name, values in _detectors(wanted, part, setup, of_run).items():
             found.setdefault(name, np.empty(len(run), dtype=COLUMNS[name].dtype))[chosen] = values
     return found
@@ -260,11 +281,14 @@ def _detectors(
     if "srd" in groups:
         found |= reconstruct_srd(hits["SRD"], setup, conditions)
     trackers = (hits.get("MM"), hits.get("GEM"), hits.get("ST"))
-    first, needed = first_spectrometer(setup), tracks_of(wanted, setup)
+    first, needed = first_spectrometer(setup), tracks_of(wanted, setup, inputs.given)
     unfolded = len(needed) > 1
     if unfolded:
         trackers = (unfolded_hits(trackers[0], setup, conditions), *trackers[1:])
-    if any(h is not None for h in trackers) and (groups & set(TRACKER_GROUPS) or first in needed):
+    straw = trackers[2]
+    if groups & set(TRACKER_GROUPS) == {"straw"} and first not in needed and straw is not None:
+        found |= straw_columns(straw, len(straw), setup, conditions)
+    elif any(h is not None for h in trackers) and (groups & set(TRACKER_GROUPS) or first in needed):
         # What cells are expected from, and the track behind the target, takes other columns, too.
         alone = not unfolded and not set(wanted) & set(EXPECTED_COLUMNS)
         found |= reconstruct_tracks(
@@ -273,10 +297,11 @@ def _detectors(
             conditions,
             spectrometer=first,
             unfolded=unfolded,
-            wanted={*wanted, *_IMPACT} if alone else None,
+            wanted={*wanted, *IMPACT} if alone else None,
         )
     if groups & {"ecal", "prs"}:
-        impact_x, impact_y = (found.get(name) for name in _IMPACT)
+        known = inputs.given | found
+        impact_x, impact_y = (known.get(name) for name in IMPACT)
         found |= reconstruct_ecal(
             hits["ECAL"],
             setup,

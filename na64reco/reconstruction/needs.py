@@ -20,8 +20,10 @@ __all__ = [
     "COLLECTIONS_OF_GROUPS",
     "FIELDS",
     "OPTIONAL_SCALARS",
+    "IMPACT",
     "TRACKER_GROUPS",
     "available_columns",
+    "costly_columns",
     "first_spectrometer",
     "trackers_of",
     "tracks_of",
@@ -61,6 +63,10 @@ TRACKER_GROUPS: Final = ("mm", "gem", "straw")
 """Groups of the trackers, named after their technologies."""
 _TRACKER: Final = {"mm": "MM", "gem": "GEM"}
 
+
+IMPACT: Final = ("track.x_ecal", "track.y_ecal")
+"""Where the track enters the ECAL: the shape of the shower is judged there."""
+SHAPE: Final = "ecal.chi2"
 
 OPTIONAL_SCALARS: Final = ("scaler", "scaler_live", "prescale")
 """Columns that are scalars of some hit files."""
@@ -148,6 +154,24 @@ def _missing_branch(name: str, events: Any, setup: Setup) -> str | None:
     return None
 
 
+def costly_columns(wanted: Iterable[str], events: Any, setup: Setup) -> tuple[tuple[str, ...], ...]:
+    """Wanted columns that take most of the time: incoming tracks, outgoing ones, shower shape.
+
+    The shape needs where the track enters: those columns are among the tracks then.
+    """
+    wanted = tuple(wanted)
+    trackers = trackers_of(setup, first_spectrometer(setup))
+    impact = IMPACT if all(has_collection(events, name) for name in trackers) else ()
+    groups = {"track", "mm", "gem"}
+    names = {n for n in wanted if group_of(n) in groups}
+    names |= set(impact) if SHAPE in wanted else set()
+    return (
+        tuple(n for n in COLUMNS if n in names),
+        tuple(n for n in wanted if group_of(n) == "track_out" or n in EXPECTED_COLUMNS),
+        tuple(n for n in wanted if n == SHAPE),
+    )
+
+
 def first_spectrometer(setup: Setup) -> str:
     """The spectrometer of the beam particle."""
     return next(iter(setup.spectrometers))
@@ -162,11 +186,12 @@ def trackers_of(setup: Setup, name: str) -> list[str]:
     return [collection for t, collection in _TRACKER.items() if t in used]
 
 
-def tracks_of(wanted: Iterable[str], setup: Setup) -> set[str]:
-    """Spectrometers whose tracks the columns need."""
-    wanted = set(wanted)
+def tracks_of(wanted: Iterable[str], setup: Setup, given: Iterable[str] = ()) -> set[str]:
+    """Spectrometers whose tracks the columns need, beside those that are given."""
+    wanted, known = set(wanted), set(given)
     behind = wanted & set(EXPECTED_COLUMNS) or any(group_of(n) == "track_out" for n in wanted)
     needed = {last_spectrometer(setup)} if behind else set()
-    if any(group_of(n) == "track" or n == "ecal.chi2" for n in wanted):
+    shape = SHAPE in wanted and not known.issuperset(IMPACT)
+    if shape or any(group_of(n) == "track" for n in wanted):
         needed.add(first_spectrometer(setup))
     return needed

@@ -14,10 +14,12 @@ from na64reco.selection.cutflow import Cutflow, clopper_pearson
 from na64reco.selection.histograms import empty_histograms, fill_histograms, histogram_name
 from na64reco.selection.load import list_selections, load_selection
 from na64reco.selection.model import Selection
+from na64reco.selection.sequential import CutSequence, sequence_of
 from na64reco.selection.variables import known_variables, variable
 
 __all__ = [
     "Counts",
+    "CutSequence",
     "Cutflow",
     "FrozenBox",
     "Outcome",
@@ -35,6 +37,7 @@ __all__ = [
     "list_selections",
     "load_selection",
     "required_columns",
+    "sequence_of",
     "skim",
     "variable",
 ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from na64reco.selection.sequential import Provide, CutSequence
+
     Mask: TypeAlias = NDArray[np.bool_]
 
 __all__ = ["Outcome", "apply", "required_columns", "skim"]
@@ -39,13 +41,15 @@ class Outcome:
     visible: Mask
     """Shape (events,): not hidden by blinding."""
     passed: Mask
-    """Shape (cuts, events): passes that cut, whatever the others say."""
+    """Shape (cuts, events): passes that cut, whatever the others say (but see `sequence`)."""
     boxes: Mapping[str, Mask]
     """Region: shape (events,), whether the event lies in its box, whatever the cuts say."""
     blinded: str | None
     """The region that is hidden here."""
     weights: NDArray[np.float64] | None = None
     """Of simulated events, shape (events,); None for data."""
+    sequence: CutSequence | None = None
+    """Where cuts were applied one after the other: then `passed` is `cumulative`."""
 
     @cached_property
     def cumulative(self) -> Mask:
@@ -67,8 +71,32 @@ class Outcome:
         return {name: none | (one & ~row) for name, row in zip(names, self.passed, strict=True)}
 
     def without(self, cut: str) -> Mask:
-        """Events that pass all cuts but this one (whose own verdict does not matter)."""
+        """Events that pass all cuts but this one (whose own verdict does not matter).
+
+        Raises
+        ------
+        SelectionError
+            If cuts were applied one after the other.
+        """
+        if self.sequence is not None:
+            msg = (
+                f"The events that pass all cuts but {cut!r} are not known where cuts are applied "
+                "one after the other; apply them without `--sequential`."
+            )
+            raise SelectionError(msg)
         return self._without[self.selection.cut_names[self._index(cut)]]
+
+    @property
+    def alone(self) -> list[Mask]:
+        """Of each cut, the events that pass it; empty where cuts were applied in sequence."""
+        return [] if self.sequence is not None else list(self.passed)
+
+    @property
+    def others(self) -> list[Mask]:
+        """Of each cut, the events that pass all others; empty as `alone`."""
+        if self.sequence is not None:
+            return []
+        return [self.without(name) for name in self.selection.cut_names]
 
     def after(self, stage: str) -> Mask:
         """Events at a stage: ``none``, a cut's name, ``all`` or ``without NAME``.
@@ -122,8 +150,8 @@ class Outcome:
             cuts=names,
             entered=int(count(self.visible)),
             passed=tuple(int(count(mask)) for mask in self.cumulative),
-            alone=tuple(int(count(mask)) for mask in self.passed),
-            others=tuple(int(count(self.without(name))) for name in names),
+            alone=tuple(int(count(mask)) for mask in self.alone),
+            others=tuple(int(count(mask)) for mask in self.others),
             regions=tuple(
                 (name, None if name == self.blinded else int(count(self.region(name))))
                 for name in self.boxes
@@ -142,8 +170,8 @@ class Outcome:
         return WeightSums(
             entered=sums(self.visible),
             passed=tuple(sums(mask) for mask in self.cumulative),
-            alone=tuple(sums(mask) for mask in self.passed),
-            others=tuple(sums(self.without(name)) for name in self.selection.cut_names),
+            alone=tuple(sums(mask) for mask in self.alone),
+            others=tuple(sums(mask) for mask in self.others),
             regions=tuple(sums(self.region(name)) for name in self.boxes),
         )
 
@@ -164,6 +192,8 @@ def apply(
     *,
     unblind: FrozenBox | bool | None = None,
     simulated: bool = False,
+    sequence: CutSequence | None = None,
+    provide: Provide | None = None,
 ) -> Outcome:
     """Apply all cuts and regions of a selection.
 
@@ -179,6 +209,12 @@ def apply(
     simulated
         The events are simulated, so there is nothing to hide; they must then have the column
         ``mc.process``. Those with the column ``mc.weight`` count by it, others 1 each.
+    sequence
+        Apply the cuts one after the other, and ask for columns when they are needed.
+    provide
+        Called with how many cuts were applied and the mask of the events that passed them; returns
+        the columns of the sequence at that place, each of shape (events,). What it gives for other
+        events is not used.
 
     Raises
     ------
@@ -195,25 +231,30 @@ def apply(
         )
         raise SelectionError(msg)
     periods = Periods(selection, values)
-    boxes = {
-        name: in_box(box, values, periods, nan_inside=False)
-        for name, box in selection.regions.items()
-    }
-    passed = np.empty((len(selection.cuts), values.events), dtype=bool)
-    for row, cut in zip(passed, selection.cuts, strict=True):
-        try:
-            row[:] = cut_mask(cut, values, periods)
-        except SelectionError as error:
-            msg = f"{selection.name}, cut {cut.name!r}: {error}"
-            raise SelectionError(msg) from None
     visible = np.ones(values.events, dtype=bool)
     blinded = None if simulated or allow_unblinding(selection, unblind) else selection.blind
     if blinded is not None:
         visible = ~in_box(selection.regions[blinded], values, periods, nan_inside=True)
-        passed &= visible
-        boxes = {name: box & visible for name, box in boxes.items()}
+    passed = np.empty((len(selection.cuts), values.events), dtype=bool)
+    alive = visible
+    for number, (row, cut) in enumerate(zip(passed, selection.cuts, strict=True)):
+        if sequence is not None and provide is not None and sequence.columns(number):
+            values.add(provide(number, alive))
+        try:
+            np.logical_and(cut_mask(cut, values, periods), alive, out=row)
+        except SelectionError as error:
+            msg = f"{selection.name}, cut {cut.name!r}: {error}"
+            raise SelectionError(msg) from None
+        if sequence is not None:
+            alive = row
+    if sequence is not None and provide is not None and sequence.columns(len(passed)):
+        values.add(provide(len(passed), alive))
+    boxes = {
+        name: in_box(box, values, periods, nan_inside=False) & visible
+        for name, box in selection.regions.items()
+    }
     weights = event_weights(columns, values.events) if simulated else None
-    return Outcome(selection, visible, passed, boxes, blinded, weights)
+    return Outcome(selection, visible, passed, boxes, blinded, weights, sequence)
 
 
 def required_columns(selection: Selection, *, simulated: bool = False) -> frozenset[str]:

@@ -101,7 +101,10 @@ class Counts:
     with less than the full energy, without SRD and with it, with SRD and less, with both. Of shape
     (rows, cuts): ``passed``, ``alone``, ``others`` as in `Cutflow`, and ``tag_total``,
     ``tag_passed``: events that pass all other cuts and have the full energy, and those of them that
-    pass this one. Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``,
+    pass this one. Where cuts were applied one after the other there are neither curves nor what
+    needs a cut's verdict on all events (``alone``, ``others``, ``tag...``).
+
+    Simulated events have sums of weights ``passed_w``, ``others_w``, ``entered_w``,
     ``prescaled_w`` and of squares (``..._w2``) as well.
     """
 
@@ -242,20 +245,22 @@ def count(
     found = _triggers(table, columns, scalars)
     found["entered"] = table.count(outcome.visible)
     names = outcome.selection.cut_names
-    others = [outcome.without(name) for name in names]
+    others = outcome.others
     found["passed"] = table.counts(outcome.cumulative)
-    found["alone"] = table.counts(outcome.passed)
-    found["others"] = table.counts(others)
+    if others:
+        found["alone"] = table.counts(outcome.alone)
+        found["others"] = table.counts(others)
     if outcome.weights is not None:
         for power, name in ((1, "w"), (2, "w2")):
             found[f"entered_{name}"] = table.sum(power, outcome.visible)
             found[f"passed_{name}"] = table.sums(power, outcome.cumulative)
-            found[f"others_{name}"] = table.sums(power, others)
+            if others:
+                found[f"others_{name}"] = table.sums(power, others)
     late = np.zeros(len(columns["run"]), dtype=bool)
     if "ecal.energy_out" in columns:
         late = np.asarray(columns["ecal.energy_out"]) > OUT_OF_TIME
         found["out_of_time"] = table.count(base & late)
-    if FULL_ENERGY in outcome.boxes:
+    if FULL_ENERGY in outcome.boxes and others:
         full = outcome.boxes[FULL_ENERGY]
         found["tag_total"] = table.counts(mask & full for mask in others)
         found["tag_passed"] = table.counts(
@@ -271,7 +276,9 @@ def count(
             use = np.logical_and.reduce([base & ~late, *track])
             found["tags"] = table.counts(use & a & b for a in (~tag, tag) for b in (below, full))
             found["tags_total"] = table.count(use)
-    return Counts(names, unique[0], unique[1], found, _curves(outcome, values))
+    # Curves are of events that pass some cuts whatever others say.
+    curves = _curves(outcome, values) if others else {}
+    return Counts(names, unique[0], unique[1], found, curves)
 
 
 def _is_number(bound: object) -> bool:

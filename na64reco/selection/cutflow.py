@@ -99,9 +99,9 @@ class Cutflow:
     passed: tuple[int, ...] = ()
     """Events that pass the cut and all before it."""
     alone: tuple[int, ...] = ()
-    """Events that pass the cut, whatever the others say."""
+    """Events that pass the cut, whatever the others say; empty if cuts were applied in sequence."""
     others: tuple[int, ...] = ()
-    """Events that pass all other cuts."""
+    """Events that pass all other cuts; empty as well."""
     regions: tuple[tuple[str, int | None], ...] = ()
     """Events that pass all cuts and lie in the region; None = hidden by blinding."""
     weighted: WeightSums | None = None
@@ -119,6 +119,12 @@ class Cutflow:
             msg = (
                 "Cutflows of different selections cannot be added: cuts "
                 f"{list(self.cuts)} and regions {names} here, {list(other.cuts)} and {theirs} there"
+            )
+            raise SelectionError(msg)
+        if len(self.others) != len(other.others):
+            msg = (
+                "A cutflow of cuts applied one after the other (--sequential) cannot be added to "
+                "one that knows each cut alone."
             )
             raise SelectionError(msg)
         if (self.weighted is None) != (other.weighted is None):
@@ -145,6 +151,11 @@ class Cutflow:
         return self if other == 0 else NotImplemented
 
     @property
+    def is_sequential(self) -> bool:
+        """Whether cuts were applied one after the other: `alone` and `others` are not known."""
+        return bool(self.cuts) and not self.others
+
+    @property
     def selected(self) -> int:
         """Events that pass all cuts."""
         return self.passed[-1] if self.passed else self.entered
@@ -166,8 +177,11 @@ class Cutflow:
         return self._rows("cut", self.cuts, self.passed, totals, weighted=pairs, cl=cl)
 
     def n_minus_1_rows(self, *, cl: float = ONE_SIGMA) -> list[dict[str, Any]]:
-        """One row per cut; ``total`` is what passes all other cuts, ``passed`` all cuts."""
-        passed = (self.selected,) * len(self.cuts)
+        """One row per cut; ``total`` is what passes all other cuts, ``passed`` all cuts.
+
+        Empty if cuts were applied one after the other.
+        """
+        passed = (self.selected,) * len(self.others)
         sums = self.weighted
         pairs = None if sums is None else ((sums.selected, t) for t in sums.others)
         return self._rows("cut", self.cuts, passed, self.others, weighted=pairs, cl=cl)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from na64reco.selection.apply import Outcome
     from na64reco.selection.model import Axis, Histogram, Selection
+    from na64reco.selection.sequential import CutSequence
 
 __all__ = ["empty_histograms", "fill_histograms", "histogram_name"]
 
@@ -41,10 +42,13 @@ def histogram_name(name: str, stage: str, region: str | None = None) -> str:
     return "__".join(parts)
 
 
-def _instances(selection: Selection) -> Iterator[tuple[str, Histogram, str]]:
+def _instances(
+    selection: Selection, sequence: CutSequence | None
+) -> Iterator[tuple[str, Histogram, str]]:
     for name, histogram in selection.histograms.items():
         for stage in histogram.at:
-            yield histogram_name(name, stage, histogram.region), histogram, stage
+            if sequence is None or sequence.can_fill(selection, histogram, stage):
+                yield histogram_name(name, stage, histogram.region), histogram, stage
 
 
 def _axis(axis: Axis) -> Any:
@@ -71,17 +75,20 @@ def _empty(name: str, histogram: Histogram, stage: str, *, weighted: bool) -> hi
     )
 
 
-def empty_histograms(selection: Selection, *, weighted: bool = False) -> dict[str, hist.Hist[Any]]:
+def empty_histograms(
+    selection: Selection, *, weighted: bool = False, sequence: CutSequence | None = None
+) -> dict[str, hist.Hist[Any]]:
     """One empty histogram for each entry of the selection and each of its stages.
 
-    Those for simulated events are ``weighted``.
+    Those for simulated events are ``weighted``. With a `sequence` of cuts, there are only those
+    that it can fill.
 
     Those of the blinded region are left out: an empty one would look like "nothing observed".
     `fill_histograms` adds them where the region may be seen.
     """
     return {
         name: _empty(name, histogram, stage, weighted=weighted)
-        for name, histogram, stage in _instances(selection)
+        for name, histogram, stage in _instances(selection, sequence)
         if histogram.region is None or histogram.region != selection.blind
     }
 
@@ -122,7 +129,7 @@ def fill_histograms(
             raise SelectionError(msg)
         weights = None
     masks: dict[tuple[str, str | None], NDArray[np.intp]] = {}
-    for name, histogram, stage in _instances(selection):
+    for name, histogram, stage in _instances(selection, outcome.sequence):
         if histogram.region is not None and histogram.region == selection.blind:
             if outcome.blinded is not None:
                 continue

@@ -178,6 +178,21 @@ class Values:
         self.given = frozenset(columns)
         """Names of the columns that are there without computing."""
 
+    def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """More columns of the same events.
+
+        Raises
+        ------
+        SelectionError
+            If one has another length.
+        """
+        for name, array in columns.items():
+            if len(array) != self.events:
+                msg = f"The column {name!r} has {len(array)} values for {self.events} events."
+                raise SelectionError(msg)
+        self._columns.update(columns)
+        self.given |= frozenset(columns)
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._columns:
             entry = _REGISTRY.get(name)

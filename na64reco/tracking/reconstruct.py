@@ -19,7 +19,7 @@ from na64reco.tracking.planes import strip_planes
 from na64reco.tracking.runge_kutta import OUTSIDE, transport
 from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
 from na64reco.tracking.straw_sides import fit_with_sides
-from na64reco.tracking.straws import count_straws
+from na64reco.tracking.straws import straw_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -158,17 +158,7 @@ def reconstruct_tracks(
         if layout.field is not None:
             _outside_map(columns, candidates, layout)
     columns = {name: values for name, values in columns.items() if _is_wanted(name, wanted)}
-    if straw is None:
-        nothing = np.zeros(events, np.int32)
-        names = ("multiplicity", "min_multiplicity", "hits", "planes")
-        return columns | {f"straw.{name}": nothing.copy() for name in names}
-    counts = count_straws(straw, setup, conditions)
-    return columns | {
-        "straw.multiplicity": counts.multiplicity,
-        "straw.min_multiplicity": counts.min_multiplicity,
-        "straw.hits": counts.hits,
-        "straw.planes": counts.planes,
-    }
+    return columns | straw_columns(straw, events, setup, conditions)
 
 
 def unfolded_hits(mm: Hits | None, setup: Setup, conditions: Conditions) -> Hits | None:

@@ -27,6 +27,7 @@ __all__ = [
     "count_straws",
     "drift_distance",
     "layer_conditions",
+    "straw_columns",
     "straw_hits",
 ]
 
@@ -151,6 +152,17 @@ def count_straws(hits: Hits, setup: Setup, conditions: Conditions) -> StrawCount
             tables.t_max,
         )
     )
+
+
+def straw_columns(
+    straw: Hits | None, events: int, setup: Setup, conditions: Conditions
+) -> dict[str, NDArray[np.int32]]:
+    """Columns `straw.*` of the events, zero where the file has no straws (None)."""
+    names = ("multiplicity", "min_multiplicity", "hits", "planes")
+    if straw is None:
+        return {f"straw.{name}": np.zeros(events, np.int32) for name in names}
+    counts = count_straws(straw, setup, conditions)
+    return {f"straw.{name}": getattr(counts, name) for name in names}
 
 
 def drift_distance(
