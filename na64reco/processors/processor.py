@@ -13,7 +13,8 @@ from na64reco.errors import DataError, SelectionError, did_you_mean
 from na64reco.events import check_events, has_scalar, read_scalar
 from na64reco.processors.fileset import DEFAULT_DATASET
 from na64reco.processors.intervals import EventIntervals, SeenEvents, intervals_of
-from na64reco.reconstruction import COLUMNS, reconstruct_columns
+from na64reco.processors.stepwise import StepwiseColumns
+from na64reco.reconstruction import COLUMNS
 from na64reco.reconstruction.events import _read
 from na64reco.reconstruction.needs import wanted_columns
 from na64reco.selection import (
@@ -147,6 +148,10 @@ class SelectionProcessor:
     columns
         Reconstructed columns to write for selected events beyond those that the selection needs;
         ``"all"`` for every column that the file can give.
+    sequential
+        Apply the cuts one after the other: tracks and shower shapes are made only of events that
+        pass all cuts before the first that uses them. Cutflow, regions and selected events are the
+        same; see `na64reco.selection.sequential` for what is not there.
 
     Raises
     ------
@@ -163,6 +168,7 @@ class SelectionProcessor:
         nearest: bool = False,
         unblind: FrozenBox | None = None,
         columns: Iterable[str] | str = (),
+        sequential: bool = False,
     ) -> None:
         if not isinstance(selection, Selection):
             selection = load_selection(selection)
@@ -174,6 +180,7 @@ class SelectionProcessor:
         self.nearest = nearest
         self.unblind = unblind
         self.columns: tuple[str, ...] | None = None if columns == "all" else tuple(columns)
+        self.sequential = sequential
         self._loaded: dict[int, Conditions] = {}
         for name in self.columns or ():
             if name not in COLUMNS:
@@ -229,19 +236,29 @@ class SelectionProcessor:
         seen = intervals_of(run, read_scalar(events, "event"), source=source)
         simulated = "MC_process" in events.fields
         conditions = {number: self._conditions(number) for number in map(int, np.unique(run))}
-        found = reconstruct_columns(
+        columns = StepwiseColumns(
             events,
             self.setup,
+            self.selection,
+            needed,
+            sequential=self.sequential,
             calib=self.calib,
-            columns=needed,
             nearest=self.nearest,
             conditions=next(iter(conditions.values())) if len(conditions) == 1 else None,
         )
-        outcome = apply(self.selection, found, unblind=self.unblind, simulated=simulated)
-        histograms = empty_histograms(self.selection, weighted=simulated)
+        outcome = apply(
+            self.selection,
+            columns.made,
+            unblind=self.unblind,
+            simulated=simulated,
+            sequence=columns.sequence,
+            provide=columns.provide,
+        )
+        found = columns.made
+        histograms = empty_histograms(self.selection, weighted=simulated, sequence=columns.sequence)
         fill_histograms(histograms, outcome, found)
         chosen = np.flatnonzero(outcome.selected)
-        kept = {name: found[name][chosen] for name in COLUMNS if name in found}
+        kept = {name: found[name][chosen] for name in columns.wanted}
         for name in self.selection.regions:
             if name != outcome.blinded:
                 kept[f"region.{name}"] = outcome.region(name)[chosen]

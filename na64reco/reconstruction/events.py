@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,7 +135,7 @@ def reconstruct_columns(
     inputs = _read(wanted, events, setup, drift=_drifts(setup, conditions, calib), given=given)
     if chosen is not None:
         inputs = inputs.select(chosen)
-    inputs.given |= given
+    inputs = replace(inputs, given=given)
     found = _scalar_columns(wanted, inputs.scalars)
     detectors = tuple(n for n in wanted if n not in found)
     if detectors:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "COLLECTIONS_OF_GROUPS",
     "FIELDS",
-    "OPTIONAL_SCALARS",
     "IMPACT",
+    "OPTIONAL_SCALARS",
     "TRACKER_GROUPS",
     "available_columns",
     "costly_columns",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from na64reco.selection.sequential import Provide, CutSequence
+    from na64reco.selection.sequential import CutSequence, Provide
 
     Mask: TypeAlias = NDArray[np.bool_]
 

@@ -43,7 +43,7 @@ def histogram_name(name: str, stage: str, region: str | None = None) -> str:
 
 
 def _instances(
-    selection: Selection, sequence: CutSequence | None
+    selection: Selection, sequence: CutSequence | None = None
 ) -> Iterator[tuple[str, Histogram, str]]:
     for name, histogram in selection.histograms.items():
         for stage in histogram.at:

@@ -136,7 +136,7 @@ def test_tracking_runs_only_where_its_result_is_used(events, setup, monkeypatch)
     at_edge = reconstruct_columns(events, setup, columns=["ecal.chi2"])["ecal.chi2"]
     assert calls == [(True, True, False)] * 2  # once a run
     # The impact is what tracking says: its own position fits this shower differently.
-    monkeypatch.setattr(module, "tracks_of", lambda wanted, setup: set())
+    monkeypatch.setattr(module, "tracks_of", lambda wanted, setup, given: set())
     own = reconstruct_columns(events, setup, columns=["ecal.chi2"])["ecal.chi2"]
     assert (at_edge > 1.1 * own).all()
 
