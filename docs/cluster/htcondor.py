@@ -6,10 +6,16 @@ Needs the extra `na64reco[cluster]`. At CERN, submit from a folder on AFS, with 
 
 from __future__ import annotations
 
-import signal
-import sys
-
 from dask_jobqueue import HTCondorCluster
+
+from na64reco.processors.batch import main
+
+# Ended jobs that the schedd still keeps are not worth waiting for.
+LIST_JOBS = (
+    "condor_q -constraint 'JobStatus < 3 || JobStatus > 4' -autoformat:j "
+    """'ifThenElse(JobStatus == 5, strcat("HELD (", HoldReason, ")"), """
+    """ifThenElse(JobStatus == 1, "IDLE", "RUNNING"))'"""
+)
 
 
 def make(**options: object) -> HTCondorCluster:
@@ -30,8 +36,4 @@ def make(**options: object) -> HTCondorCluster:
 
 
 if __name__ == "__main__":
-    with make() as cluster:
-        jobs = int(sys.argv[1]) if sys.argv[1:] else 20
-        cluster.adapt(minimum_jobs=1, maximum_jobs=jobs)
-        print(cluster.scheduler_address, flush=True)  # noqa: T201
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    main(make, LIST_JOBS)

@@ -6,10 +6,11 @@ Needs the extra `na64reco[cluster]`. Partition, time and memory are those of you
 
 from __future__ import annotations
 
-import signal
-import sys
-
 from dask_jobqueue import SLURMCluster
+
+from na64reco.processors.batch import main
+
+LIST_JOBS = "squeue --noheader --me --format='%A %T (%r)'"
 
 
 def make(**options: object) -> SLURMCluster:
@@ -20,6 +21,7 @@ def make(**options: object) -> SLURMCluster:
         "cores": 1,
         "processes": 1,
         "memory": "2GB",
+        "log_directory": "logs",
         "job_extra_directives": ["--requeue"],
         # Workers leave by themselves before the queue kills them, one after the other.
         "worker_extra_args": ["--lifetime", "110m", "--lifetime-stagger", "5m"],
@@ -29,8 +31,4 @@ def make(**options: object) -> SLURMCluster:
 
 
 if __name__ == "__main__":
-    with make() as cluster:
-        jobs = int(sys.argv[1]) if sys.argv[1:] else 20
-        cluster.adapt(minimum_jobs=1, maximum_jobs=jobs)
-        print(cluster.scheduler_address, flush=True)  # noqa: T201
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    main(make, LIST_JOBS)

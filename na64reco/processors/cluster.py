@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from concurrent.futures import CancelledError
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["open_cluster"]
 
+_LOG = logging.getLogger(__name__)
+
 CONNECT = 20.0
 """Seconds for a scheduler to answer."""
 PATIENCE = 300.0
 """Seconds to wait for a lost scheduler to come back."""
+LOOK = 2.0
+"""Seconds between two looks at how many workers there are."""
+IDLE = 30.0
+"""Seconds without any worker before the user is told, and again after ten times as long."""
 
 
 @contextmanager
@@ -55,7 +62,7 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
             ) as cluster,
             Client(cluster) as client,
         ):
-            yield _Cluster(client, count, lambda: None)
+            yield _Cluster(client, lambda: None, count, fixed=True)
         return
 
     def connect(patience: float) -> Any:
@@ -71,6 +78,9 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
         raise WorkerError(msg) from None
 
     def reconnect() -> Any:
+        _LOG.warning(
+            "The dask scheduler %s is lost; waiting up to %.0f s for it.", scheduler, PATIENCE
+        )
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -84,8 +94,7 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
                     raise WorkerError(msg) from None
                 time.sleep(1)
 
-    known = workers or sum(client.nthreads().values()) or count
-    pool = _Cluster(client, known, reconnect)
+    pool = _Cluster(client, reconnect, workers or count, fixed=workers is not None)
     try:
         yield pool
     finally:
@@ -99,12 +108,23 @@ class _Cluster:
     ----------
     reconnect
         Makes a client of the scheduler that comes after a lost one, or None if there is none.
+    workers
+        To keep busy, until it is known how many there are.
+    fixed
+        Whether it stays at that. Otherwise workers that come later, as those of a batch system
+        do, get their share as soon as they are there.
     """
 
-    def __init__(self, client: Any, workers: int, reconnect: Callable[[], Any]) -> None:
+    def __init__(
+        self, client: Any, reconnect: Callable[[], Any], workers: int, *, fixed: bool
+    ) -> None:
         self._client = client
-        self._window = 2 * workers + 1
         self._reconnect = reconnect
+        self._window = 2 * workers + 1
+        self._fixed = fixed
+        self._idle_since = time.monotonic()
+        self._next_look = 0.0
+        self._next_word = IDLE
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -119,6 +139,7 @@ class _Cluster:
         source = iter(tasks)
         try:
             while True:
+                self._look()
                 while len(waiting) < self._window:
                     try:
                         task = next(source)
@@ -127,11 +148,49 @@ class _Cluster:
                     waiting.append((task, self._submit(function, task)))
                 if not waiting:
                     return
-                yield self._result(function, waiting)
+                if self._ready(waiting[0][1]):
+                    yield self._result(function, waiting)
         finally:
             for _, future in waiting:
                 with suppress(Exception):
                     future.cancel()
+
+    def _look(self) -> None:
+        """Count the workers from time to time; say so if there is none for long."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK
+        try:
+            workers = sum(self._client.nthreads().values())
+        except (OSError, TimeoutError):  # of a scheduler that is lost: the next result tells
+            return
+        if workers:
+            self._idle_since, self._next_word = now, IDLE
+            if not self._fixed:
+                self._window = 2 * workers + 1
+        elif now - self._idle_since > self._next_word:
+            self._next_word += 10 * IDLE
+            _LOG.warning(
+                "No worker for %.0f s at the dask scheduler %s; waiting. Workers in batch jobs "
+                "come when their jobs run: look into the queue.",
+                now - self._idle_since,
+                self._client.scheduler.address,
+            )
+
+    def _ready(self, future: Any) -> bool:
+        """Whether there is a result or an error; waits for it as long as until the next look."""
+        import distributed
+
+        if isinstance(future, _Failed):
+            return True
+        try:
+            distributed.wait(future, timeout=LOOK)  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            return False
+        except _lost_scheduler():
+            pass  # asking for the result finds it again
+        return True
 
     def _submit(self, function: Callable[..., Any], task: Task) -> Any:
         # pure=False: equal arguments may mean a file that has changed on disk.
