@@ -186,12 +186,16 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
 
 def write_histograms(path: Path, histograms: Mapping[str, Mapping[str, hist.Hist[Any]]]) -> None:
     """Every histogram as TH1, TH2 or TH3 under ``DATASET/NAME``, titled ``DATASET, WHERE``."""
-    from na64reco.processors.root_files import recreate, seal, timeless
+    from na64reco.processors.root_files import recreate_small
     from na64reco.processors.root_histograms import as_root
 
-    with timeless(), recreate(path) as file:
-        for dataset, named in histograms.items():
-            for name, histogram in named.items():
-                title = f"{dataset}, {histogram.label}" if histogram.label else dataset
-                file[f"{dataset}/{name}"] = as_root(histogram, title)
-    seal(path)
+    content = {
+        f"{dataset}/{name}": as_root(
+            histogram, f"{dataset}, {histogram.label}" if histogram.label else dataset
+        )
+        for dataset, named in histograms.items()
+        for name, histogram in named.items()
+    }
+    with recreate_small(path) as file:
+        # All at once: the classes are described once for all.
+        file.update(content)
