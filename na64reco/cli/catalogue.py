@@ -16,7 +16,8 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILES", help="Hit files, folders, globs, or NAME=FILE to name a dataset."
+            metavar="FILES",
+            help="Hit files, folders, globs (root:// URLs too), or NAME=FILE to name a dataset.",
         ),
     ],
     out: Annotated[
@@ -31,6 +32,14 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
     mapping: Annotated[
         Path | None, typer.Option(help="YAML that says how foreign branches are named.")
     ] = None,
+    read: Annotated[
+        bool,
+        typer.Option(
+            "--read",
+            help="Read all bytes of remote files too, for checksums of our own; `run` then reads "
+            "them as well, and needs no trust in the server.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a catalogue that is there.")
     ] = False,
@@ -47,6 +56,8 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
     na64reco catalogue runs/*.root -o fileset.yaml
 
     na64reco catalogue data=runs/ mc=signal.root -o fileset.yaml
+
+    na64reco catalogue 'root://server.example.org//na64/run_61*.root' -o fileset.yaml
     """
     from na64reco.processors.file_catalogue import (
         as_fileset,
@@ -68,7 +79,7 @@ def catalogue_command(  # noqa: PLR0917 - the options of the command
         check_absent(out, overwrite=overwrite)
     with progress_bar("Files", "files") as progress:
         entries = catalogue(
-            resolve_inputs(files, dataset=dataset), mapping=names, progress=progress
+            resolve_inputs(files, dataset=dataset), mapping=names, read=read, progress=progress
         )
     if out is not None:
         write_catalogue(entries, out, overwrite=overwrite)

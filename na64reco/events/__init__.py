@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from na64reco.events.check import check_branches, check_events, event_problems, find_duplicates
 from na64reco.events.columns import EventBatch, Hits, concatenate
-from na64reco.events.files import HitFile, PassingError, open_file, touching
+from na64reco.events.files import (
+    HitFile,
+    LostServerError,
+    PassingError,
+    open_file,
+    touching,
+)
 from na64reco.events.inspect import (
     BranchReport,
     FileReport,
@@ -53,6 +59,7 @@ __all__ = [
     "HitFile",
     "HitSchema",
     "Hits",
+    "LostServerError",
     "Mapping",
     "PassingError",
     "Source",

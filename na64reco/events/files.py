@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import uproot
 
 from na64reco.errors import DataError, FileFormatError, Na64recoError, did_you_mean
-from na64reco.events.remote import is_remote, prepare, will_pass
+from na64reco.events.remote import is_lost, is_remote, prepare, will_pass
 from na64reco.events.schema import TREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["HitFile", "PassingError", "open_file", "reading", "touching"]
+__all__ = ["HitFile", "LostServerError", "PassingError", "open_file", "reading", "touching"]
 
 _RNTUPLE = {"ROOT::RNTuple", "ROOT::Experimental::RNTuple"}
 _REMAKE = "Copy or make it again."
@@ -38,6 +38,10 @@ _PASSING = frozenset(
 
 class PassingError(FileFormatError):
     """A file that cannot be read now, but perhaps a little later: an error of disk or network."""
+
+
+class LostServerError(PassingError):
+    """A server that does not answer: no file is to blame, and none is skipped for it."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,9 @@ def _not_now(source: str, error: BaseException) -> PassingError:
     reason = " ".join(
         str(getattr(error, "strerror", None) or error or type(error).__name__).split()
     )
-    return PassingError(
+    lost = isinstance(error, TimeoutError | ConnectionError) or is_lost(reason)
+    kind = LostServerError if lost and is_remote(source) else PassingError
+    return kind(
         f"{source} cannot be read at the moment: {reason}. Disk or network failed; try again."
     )
 

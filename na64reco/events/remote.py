@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "answers",
     "blocks_of",
+    "is_lost",
     "is_remote",
+    "is_xrootd",
     "prepare",
     "reconnect",
     "remote_identity",
+    "remote_system",
     "server_checksum",
     "will_pass",
 ]
 
-_XROOTD: Final = re.compile(r"x?roots?://")
 _PATIENCE: Final = {
     "XRD_CONNECTIONWINDOW": "10",
     "XRD_CONNECTIONRETRY": "2",
@@ -35,16 +38,23 @@ _PATIENCE: Final = {
 }
 """Seconds (and times) after which XRootD's client gives up, where the user has not said otherwise:
 by itself it waits for half an hour."""
+_LOST: Final = re.compile(r"\[FATAL\]|expired|[Tt]imed? ?out|[Ss]ocket|[Cc]onnection|closed file")
+"""In the text of an error of XRootD's client: the server does not answer."""
 _PASSING: Final = re.compile(
-    r"\[FATAL\]|expired|[Tt]imed? ?out|[Ss]ocket|[Cc]onnection|closed file|"
-    r"\[30(07|08|12|24)\]"  # server: input or output, memory, internal, overloaded
+    rf"{_LOST.pattern}|\[30(07|08|12|24)\]"  # server: input or output, memory, internal, overloaded
 )
+_CLIENT: Final = ("fsspec_xrootd", "XRootD")
 _BLOCK: Final = 1 << 22
 
 
 def is_remote(path: str) -> bool:
     """Whether it is a URL."""
     return "://" in path
+
+
+def is_xrootd(path: str) -> bool:
+    """Whether it lies on an XRootD server."""
+    return path.startswith("root://")
 
 
 def prepare(path: str) -> None:
@@ -55,12 +65,13 @@ def prepare(path: str) -> None:
     FileFormatError
         If there is no XRootD client for it.
     """
-    if not _XROOTD.match(path):
+    if not is_xrootd(path):
         return
-    if importlib.util.find_spec("fsspec_xrootd") is None:
+    lacking = [name for name in _CLIENT if importlib.util.find_spec(name) is None]
+    if lacking:
         msg = (
-            f"{path} cannot be opened: there is no XRootD client here. Install it with "
-            "`pip install 'na64reco[xrootd]'`."
+            f"{path} cannot be opened: there is no XRootD client here (Python module "
+            f"{lacking[0]}). Install it with `pip install 'na64reco[xrootd]'`."
         )
         raise FileFormatError(msg)
     for name, value in _PATIENCE.items():
@@ -79,6 +90,22 @@ def will_pass(source: str, error: BaseException) -> bool:
     )
 
 
+def is_lost(reason: str) -> bool:
+    """Whether a server did not answer at all, by the text of an error of `will_pass`."""
+    return _LOST.search(reason) is not None
+
+
+def answers(path: str) -> bool:
+    """Whether the server of a file says anything, if only that something is not allowed."""
+    try:
+        system, _ = remote_system(path)
+        system.invalidate_cache()
+        system.info(system.root_marker)
+    except (OSError, ValueError) as error:
+        return not (is_lost(str(error)) or isinstance(error, TimeoutError | ConnectionError))
+    return True
+
+
 def reconnect() -> None:
     """Forget the files that XRootD's client has open: after an error they stay closed."""
     module = sys.modules.get("fsspec_xrootd.xrootd")
@@ -86,19 +113,41 @@ def reconnect() -> None:
         module.XRootDFileSystem.clear_instance_cache()
 
 
-def _system(path: str) -> tuple[Any, str]:
+def remote_system(path: str) -> tuple[Any, str]:
+    """The file system (of fsspec) of a URL, and the path in it.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no client for it.
+    """
     import fsspec
 
     prepare(path)
-    found: tuple[Any, str] = fsspec.url_to_fs(path)
+    try:
+        found: tuple[Any, str] = fsspec.url_to_fs(path)
+    except ImportError as error:
+        msg = f"{path} cannot be opened: there is no client for it here ({error})."
+        raise FileFormatError(msg) from None
     return found
 
 
 def remote_identity(path: str) -> tuple[int | None, str]:
-    """Bytes of a file (None where the server does not say), and what else tells versions apart."""
-    system, place = _system(path)
+    """Bytes of a file (None where the server does not say), and what else tells versions apart.
+
+    Raises
+    ------
+    FileFormatError
+        If it is a folder.
+    OSError, ValueError
+        Of the client.
+    """
+    system, place = remote_system(path)
     system.invalidate_cache()
     found = system.info(place)
+    if found.get("type") == "directory":
+        msg = f"{path} is a folder, but a ROOT file was expected. Name the files in it."
+        raise FileFormatError(msg)
     size = found.get("size")
     changed = {
         key: found[key] for key in ("mtime", "ctime", "ETag", "LastModified") if key in found
@@ -108,9 +157,9 @@ def remote_identity(path: str) -> tuple[int | None, str]:
 
 def server_checksum(path: str) -> str | None:
     """Adler-32 that an XRootD server finds for its file, 8 hexadecimal digits; None without it."""
-    if not _XROOTD.match(path):
+    if not is_xrootd(path):
         return None
-    system, place = _system(path)
+    system, place = remote_system(path)
     try:
         kind, value = system.checksum(place)
     except (OSError, NotImplementedError) as error:
@@ -122,7 +171,7 @@ def server_checksum(path: str) -> str | None:
 
 def blocks_of(path: str) -> Iterator[bytes]:
     """All bytes of a remote file, in order."""
-    system, place = _system(path)
+    system, place = remote_system(path)
     with system.open(place, "rb") as file:
         while block := file.read(_BLOCK):
             yield block

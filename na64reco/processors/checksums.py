@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import stat_result
 
-__all__ = ["Promise", "checksums", "keep_promise", "mismatch"]
+__all__ = ["Promise", "checksums", "keep_promise", "mismatch", "read_whole"]
 
 _BLOCK = 1 << 20
 _REMEMBERED = 1000
@@ -39,30 +40,39 @@ class Promise:
     """128-bit xxh3 of the bytes, 32 hexadecimal digits."""
     sha256: str | None = None
     adler32: str | None = None
-    """What an XRootD server finds for its file, 8 hexadecimal digits."""
+    """Adler-32, 8 hexadecimal digits; XRootD servers find it."""
 
 
-def checksums(path: str | Path, *, sha256: bool = False) -> Promise:
+def checksums(path: str | Path, *, sha256: bool = False, adler32: bool = False) -> Promise:
     """Size and checksums of a file's bytes, read once.
 
     Parameters
     ----------
     sha256
         Also SHA-256, some thirty times the work of xxh3.
+    adler32
+        Also Adler-32, some ten times the work of xxh3.
 
     Raises
     ------
     FileFormatError
         If it cannot be read.
     """
-    fast, slow, size = xxhash.xxh3_128(), hashlib.sha256(), 0
+    fast, slow, size, sums = xxhash.xxh3_128(), hashlib.sha256(), 0, 1
     with touching(path):
         for block in blocks_of(str(path)) if is_remote(str(path)) else _blocks(Path(path)):
             size += len(block)
             fast.update(block)
             if sha256:
                 slow.update(block)
-    return Promise(size, fast.hexdigest(), slow.hexdigest() if sha256 else None)
+            if adler32:
+                sums = zlib.adler32(block, sums)
+    return Promise(
+        size,
+        fast.hexdigest(),
+        slow.hexdigest() if sha256 else None,
+        f"{sums:08x}" if adler32 else None,
+    )
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -83,7 +93,7 @@ def keep_promise(path: str, promise: Promise) -> Promise:
     """Compare a file with what is promised of it; what it is comes back.
 
     A remote file is known by the Adler-32 that its server finds; its bytes come over the network
-    for a checksum only where the promise has none but those.
+    for a checksum only where xxh3 or SHA-256 are promised, or the server finds none.
 
     Raises
     ------
@@ -100,15 +110,18 @@ def keep_promise(path: str, promise: Promise) -> Promise:
     if promise.size is not None and promise.size != status.st_size:
         raise mismatch(path, "size", promise.size, status.st_size, "bytes")
     identity = _identity(status)
-    wants_sha256 = promise.sha256 is not None and promise.xxh3 is None
+    key = _compared(promise)
     found = _remembered(path, identity)
-    if found is None or (wants_sha256 and found.sha256 is None):
-        found = _remember(path, identity, checksums(path, sha256=wants_sha256))
-    if promise.xxh3 is not None and promise.xxh3 != found.xxh3:
-        raise mismatch(path, "xxh3", promise.xxh3, found.xxh3)
-    if wants_sha256 and promise.sha256 != found.sha256:
-        raise mismatch(path, "sha256", promise.sha256, found.sha256)
+    if found is None or getattr(found, key) is None:
+        made = checksums(path, sha256=key == "sha256", adler32=key == "adler32")
+        found = _remember(path, identity, made)
+    _compare(path, promise, found, key)
     return found
+
+
+def _compared(promise: Promise) -> str:
+    """The checksum to be compared: the one that takes least time of those that tell most."""
+    return next((k for k in ("xxh3", "sha256", "adler32") if getattr(promise, k)), "xxh3")
 
 
 def _remembered(path: str, identity: tuple[int | str | None, ...]) -> Promise | None:
@@ -131,17 +144,40 @@ def _keep_remote(path: str, promise: Promise) -> Promise:
         found = _remembered(path, (size, version))
         if found is None:
             found = Promise(size, adler32=server_checksum(path))
-    if promise.adler32 is not None and found.adler32 is not None:
-        if promise.adler32 != found.adler32:
-            raise mismatch(path, "adler32", promise.adler32, found.adler32)
-    elif (promise.xxh3 or promise.sha256) and found.xxh3 is None:
-        read = checksums(path, sha256=promise.sha256 is not None)
-        found = replace(read, adler32=found.adler32)
-    for key in ("xxh3", "sha256"):
-        promised, value = getattr(promise, key), getattr(found, key)
-        if promised is not None and value is not None and promised != value:
-            raise mismatch(path, key, promised, value)
+    if found.adler32 is not None:
+        _compare(path, promise, found, "adler32")
+    key = _compared(promise)
+    if getattr(promise, key) is not None and getattr(found, key) is None:
+        found = read_whole(path, found, sha256=key == "sha256")
+    _compare(path, promise, found, key)
     return _remember(path, (size, version), found)
+
+
+def read_whole(path: str, known: Promise, *, sha256: bool = False) -> Promise:
+    """Checksums of a remote file's bytes, compared with what its server says of it.
+
+    Raises
+    ------
+    FileFormatError
+        If these are not the bytes that the server means, or cannot be read.
+    """
+    found = checksums(path, sha256=sha256, adler32=True)
+    for key, unit in (("size", "bytes"), ("adler32", "")):
+        meant, value = getattr(known, key), getattr(found, key)
+        if meant is not None and meant != value:
+            msg = (
+                f"{path} is damaged: its server says that `{key}` is {meant}, but of the bytes "
+                f"that it sends it is {value} {unit}".rstrip()
+                + ". Restore the file."
+            )
+            raise FileFormatError(msg)
+    return replace(found, sha256=found.sha256 or known.sha256)
+
+
+def _compare(path: str, promise: Promise, found: Promise, key: str) -> None:
+    promised, value = getattr(promise, key), getattr(found, key)
+    if promised is not None and promised != value:
+        raise mismatch(path, key, promised, value)
 
 
 def mismatch(path: str, key: str, promised: Any, found: Any, unit: str = "") -> FileFormatError:

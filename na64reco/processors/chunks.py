@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
-from na64reco.events import HitFile, PassingError, open_entries, open_file
-from na64reco.events.remote import is_remote, reconnect
+from na64reco.events import HitFile, LostServerError, PassingError, open_entries, open_file
+from na64reco.events.remote import answers, is_remote, reconnect
 from na64reco.events.schema import TREE
 from na64reco.processors.checksums import Promise, keep_promise
 from na64reco.processors.pieces import pieces_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["BAD_FILE", "BadFile", "Chunk", "probe_file", "process_chunk", "release"]
+__all__ = ["BAD_FILE", "BadFile", "Chunk", "persistent", "probe_file", "process_chunk", "release"]
 
 BAD_FILE = (FileFormatError, DataError, MappingError, WorkerError, MemoryError)
 """Errors that a single file is to blame for; `--skip-bad-files` skips files that raise them."""
@@ -82,7 +82,9 @@ def process_chunk(processor: SelectionProcessor, mapping: Any, chunk: Chunk) -> 
     selection, bugs) are raised, with a note that says where.
     """
     try:
-        return _persistent(lambda: _reduce(processor, mapping, chunk))
+        return persistent(lambda: _reduce(processor, mapping, chunk))
+    except PassingError as error:
+        return _unreachable(error, chunk.path, f" (entries {chunk.start} to {chunk.stop})")
     except BAD_FILE as error:
         return BadFile.of(error, chunk.path)
     except Exception as error:
@@ -167,13 +169,21 @@ def release(events: Any) -> None:
 def probe_file(mapping: Any, file: InputFile) -> FileFacts | BadFile:
     """What is in a file and whether it is what the fileset promises."""
     try:
-        return _persistent(lambda: probe(file, mapping=mapping))
+        return persistent(lambda: probe(file, mapping=mapping))
+    except PassingError as error:
+        return _unreachable(error, file.path)
     except BAD_FILE as error:
         return BadFile.of(error, file.path)
 
 
-def _persistent(work: Callable[[], T]) -> T:
-    """Do it again after a while where disk or network failed, but not for lasting errors."""
+def _unreachable(error: PassingError, path: str, where: str = "") -> BadFile:
+    """No file is to blame for a server that is lost; for a single one that hangs, it is."""
+    lost = isinstance(error, LostServerError) and not answers(path)
+    return BadFile(LostServerError if lost else PassingError, f"{error}{where}")
+
+
+def persistent(work: Callable[[], T]) -> T:
+    """Do it, and again after a while where disk or network failed, but not for lasting errors."""
     for wait in WAITS:
         try:
             return work()

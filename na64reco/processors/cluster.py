@@ -58,7 +58,11 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
     if scheduler is None:
         with (
             LocalCluster(
-                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                # Nobody looks at it, and the usual port may be taken.
+                scheduler_kwargs={"dashboard": False, "dashboard_address": ":0"},
             ) as cluster,
             Client(cluster) as client,
         ):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import DataError, MappingError
+from na64reco.events import LostServerError
 from na64reco.processors.chunks import BAD_FILE, BadFile, Chunk, probe_file, process_chunk
 from na64reco.processors.intervals import SeenEvents
 from na64reco.processors.kept import Nothing
@@ -58,8 +59,8 @@ def probe_files(
     Raises
     ------
     FileFormatError, DataError, MappingError
-        For the first bad file in the order of the fileset, unless `skip_bad_files`; and if a
-        dataset mixes data with simulation.
+        For the first bad file in the order of the fileset, unless `skip_bad_files`; if a dataset
+        mixes data with simulation; and for a server that does not answer.
     """
     facts: list[FileFacts | BadFile | None] = [_believed(file, mapping) for file in files]
     open_first = [(file,) for file, known in zip(files, facts, strict=True) if known is None]
@@ -71,7 +72,9 @@ def probe_files(
             if isinstance(found, Lost):
                 found = _killed(file.path, "while it was opened", found)
             facts[i] = found
-        if isinstance(found, BadFile) and not skip_bad_files:
+        if isinstance(found, BadFile) and (
+            not skip_bad_files or issubclass(found.kind, LostServerError)
+        ):
             raise found.error()
     complete = [found for found in facts if found is not None]
     _refuse_mixtures(files, complete)
@@ -125,7 +128,8 @@ def process_files(
     Raises
     ------
     FileFormatError, DataError, MappingError
-        For the first bad file in the order of the fileset, unless `skip_bad_files`.
+        For the first bad file in the order of the fileset, unless `skip_bad_files`; and for a
+        server that does not answer.
     """
     book = _Book(files, facts, accept, spool, skip_bad_files=skip_bad_files)
     total = sum(f.entries for f in facts if isinstance(f, FileFacts))
@@ -252,7 +256,7 @@ class _Book:
             part, self._part = self._part, None
             self._seen.setdefault(file.dataset, SeenEvents()).add(part["seen"][file.path])
         except BAD_FILE as error:
-            if not self._skip:
+            if not self._skip or isinstance(error, LostServerError):
                 raise
             self._bad[chunk.file] = str(error)
             self._failed[chunk.file] = chunk

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ import yaml
 
 from na64reco.errors import OutputExistsError
 from na64reco.events import open_events, read_scalar
-from na64reco.processors.chunks import release
+from na64reco.events.remote import is_remote
+from na64reco.processors.checksums import Promise, read_whole
+from na64reco.processors.chunks import persistent, release
 from na64reco.processors.probe import FileFacts, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from na64reco.processors.fileset import Fileset
+    from na64reco.processors.fileset import Fileset, InputFile
 
 __all__ = ["CatalogueEntry", "as_fileset", "catalogue", "check_absent", "write_catalogue"]
 
@@ -46,9 +49,15 @@ def catalogue(
     fileset: Fileset,
     *,
     mapping: Any = None,
+    read: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[CatalogueEntry, ...]:
     """Look into every file.
+
+    Parameters
+    ----------
+    read
+        Read all bytes of remote files for their checksums, even where the server finds one.
 
     Raises
     ------
@@ -57,16 +66,26 @@ def catalogue(
     """
     entries = []
     for i, file in enumerate(fileset.files):
-        facts = probe(file, mapping=mapping, sha256=True)
-        events = open_events(file.path, mapping=mapping)
-        run, spill = read_scalar(events, "run"), read_scalar(events, "spill")
-        release(events)
-        pairs = np.unique((run.astype(np.uint64) << np.uint64(32)) | spill.astype(np.uint64))
-        runs = tuple(int(r) for r in np.unique(run))
-        entries.append(CatalogueEntry(file.dataset, file.path, facts, runs, len(pairs)))
+        entries.append(persistent(partial(_entry, file, mapping, read=read)))
         if progress is not None:
             progress(i + 1, len(fileset.files))
     return tuple(entries)
+
+
+def _entry(file: InputFile, mapping: Any, *, read: bool) -> CatalogueEntry:
+    facts = probe(file, mapping=mapping, sha256=True)
+    if is_remote(file.path) and facts.xxh3 is None and (read or facts.adler32 is None):
+        known = Promise(facts.size, sha256=facts.sha256, adler32=facts.adler32)
+        whole = read_whole(file.path, known, sha256=True)
+        facts = replace(
+            facts, size=whole.size, xxh3=whole.xxh3, sha256=whole.sha256, adler32=whole.adler32
+        )
+    events = open_events(file.path, mapping=mapping)
+    run, spill = read_scalar(events, "run"), read_scalar(events, "spill")
+    release(events)
+    pairs = np.unique((run.astype(np.uint64) << np.uint64(32)) | spill.astype(np.uint64))
+    runs = tuple(int(r) for r in np.unique(run))
+    return CatalogueEntry(file.dataset, file.path, facts, runs, len(pairs))
 
 
 def as_fileset(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from na64reco.errors import Na64recoError, did_you_mean
+from na64reco.events.remote import is_remote
 from na64reco.yaml_text import read_yaml
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _FACTS = {
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*")
 _DIGITS = {"xxh3": 32, "sha256": 64, "adler32": 8}
-_REMOTE = ("root", "roots", "xroot", "xroots", "http", "https", "s3")
+_REMOTE = ("root", "http", "https", "s3")
 """What may stand before `://`; fsspec knows more, down to running commands on other machines."""
 
 
@@ -113,7 +114,8 @@ def resolve_inputs(
     ----------
     inputs
         Paths of hit files, of folders (all their ``*.root``), globs, fileset YAMLs, or a fileset
-        as a mapping; ``NAME=PATH`` puts what PATH stands for into the dataset NAME.
+        as a mapping; ``NAME=PATH`` puts what PATH stands for into the dataset NAME. ``root://``
+        URLs may be folders and globs too: the server is asked.
     dataset
         The dataset of everything that has no name.
 
@@ -122,6 +124,8 @@ def resolve_inputs(
     FilesetError
         If something matches nothing, a file is named twice, or a fileset is malformed. Whether a
         file is there and readable is found out later, file by file.
+    FileFormatError
+        If a server cannot be asked for what matches.
     """
     if isinstance(inputs, str | Path):
         inputs = [inputs]
@@ -172,6 +176,8 @@ def _expand(given: str | Path, dataset: str) -> list[InputFile]:
     if equals and not Path(text).exists() and "/" not in name:
         _check_dataset(name, repr(text))
         dataset, text = name, rest
+    if is_remote(text):
+        return [InputFile(dataset, p) for p in _remote(_check_path(text, "The input"))]
     path = Path(text)
     if path.suffix in _YAML:
         if equals and dataset == name:
@@ -191,6 +197,17 @@ def _expand(given: str | Path, dataset: str) -> list[InputFile]:
             raise FilesetError(msg)
         return [InputFile(dataset, p) for p in found]
     return [InputFile(dataset, _check_path(text, "The input"))]
+
+
+def _remote(url: str) -> tuple[str, ...]:
+    if Path(url.partition("?")[0]).suffix in _YAML:
+        msg = f"{url}: a fileset must be a local file. Copy it here first."
+        raise FilesetError(msg)
+    # Neither for local files: it takes time.
+    from na64reco.processors.chunks import persistent
+    from na64reco.processors.remote_lists import is_list, remote_files
+
+    return persistent(lambda: remote_files(url)) if is_list(url) else (url,)
 
 
 def _from_yaml(path: Path) -> list[InputFile]:

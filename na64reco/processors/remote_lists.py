@@ -1,0 +1,156 @@
+"""Which files on an XRootD server a URL with wildcards, or that of a folder, stands for."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from na64reco.events import touching
+from na64reco.events.remote import is_xrootd, remote_system
+from na64reco.processors.fileset import FilesetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["is_list", "remote_files"]
+
+_URL = re.compile(r"(?P<server>[^:]+://[^/]*)/(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
+_NOT_FOUND = "[3011]"
+_SHOWN = 3
+
+
+def is_list(url: str) -> bool:
+    """Whether a URL may stand for other files than itself: wildcards, or no ``.root`` at its end.
+
+    What follows a question mark is for the server; it is no wildcard in a URL.
+    """
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        return False
+    path = parts["path"]
+    return _is_pattern(path) or (is_xrootd(url) and not path.endswith(".root"))
+
+
+def remote_files(url: str) -> tuple[str, ...]:
+    """URLs of the files that a URL stands for, sorted; the URL itself where that is a file.
+
+    Wildcards are those of local paths, ``*``, ``[...]`` and ``**``. A folder stands for all its
+    ``*.root``.
+
+    Raises
+    ------
+    FilesetError
+        If there are none.
+    FileFormatError
+        If a folder cannot be listed: files of which nobody knows would be lost in silence.
+    PassingError
+        If the server does not answer.
+    """
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        return (url,)
+    if not is_xrootd(url):
+        msg = f"{url} cannot be listed: wildcards are for root:// and local paths. Name the files."
+        raise FilesetError(msg)
+    with touching(url):
+        return _expanded(url, parts["server"], parts["path"], parts["query"] or "")
+
+
+def _expanded(url: str, server: str, path: str, query: str) -> tuple[str, ...]:
+    lister = _Lister(remote_system(f"{server}/")[0], query)
+    kind = lister.kind(path.rstrip("/"))
+    if kind is not None and kind != "directory" and not path.endswith("/"):
+        return (url,)
+    if kind == "directory":
+        folder, parts = path.rstrip("/"), ["*.root"]
+    elif _is_pattern(path):
+        folder, parts = _split(path)
+    else:
+        msg = f"There is no {'folder' if path.endswith('/') else 'file or folder'} {url}."
+        raise FilesetError(msg)
+    where = f"{server}/{folder}"
+    if lister.kind(folder) != "directory":
+        msg = f"No file matches {url}: there is no folder {where}."
+        raise FilesetError(msg)
+    found = sorted(f"{server}/{place}{query}" for place in lister.matches(folder, parts))
+    if not found:
+        hint = f" What follows the question mark, {query!r}, is no part of a name." if query else ""
+        msg = (
+            f"No file matches {url}: nothing in {where} fits {'/'.join(parts)!r}; "
+            f"{_shown(lister.names(folder))}.{hint}"
+        )
+        raise FilesetError(msg)
+    return tuple(found)
+
+
+def _shown(names: Iterable[str]) -> str:
+    names = list(names)
+    few = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return f"it holds {len(names)} names ({few})" if names else "it is empty"
+
+
+def _is_pattern(path: str) -> bool:
+    return "*" in path or "[" in path
+
+
+def _split(path: str) -> tuple[str, list[str]]:
+    """The folder in front of the first wildcard, and the parts of the path behind."""
+    parts = path.split("/")
+    first = next(i for i, part in enumerate(parts) if _is_pattern(part))
+    return "/".join(parts[:first]), [part for part in parts[first:] if part]
+
+
+class _Lister:
+    """Folders of a server.
+
+    Parameters
+    ----------
+    system
+        Of fsspec. Its own `glob` leaves out what cannot be listed without a word.
+    query
+        What goes to the server with each path (a token, for instance).
+    """
+
+    def __init__(self, system: Any, query: str) -> None:
+        system.invalidate_cache()
+        self._system = system
+        self._query = query
+
+    def kind(self, path: str) -> str | None:
+        """What is there, in fsspec's words; None for nothing."""
+        try:
+            return str(self._system.info((path or "/") + self._query)["type"])
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) or _NOT_FOUND in str(error):
+                return None
+            raise
+
+    def names(self, folder: str) -> dict[str, bool]:
+        """What is in a folder, sorted, and whether each is a folder itself."""
+        place = (folder or "/") + self._query
+        entries = self._system.ls(place, detail=True, force_update=True)
+        found = {str(e["name"]): e["type"] == "directory" for e in entries}
+        if place in found:
+            # What fsspec-xrootd gives for a folder that the server does not open.
+            msg = f"the folder {folder} cannot be listed"
+            raise OSError(msg)
+        return {name.rpartition("/")[2]: found[name] for name in sorted(found)}
+
+    def matches(self, folder: str, parts: list[str]) -> Iterator[str]:
+        """Paths below a folder that fit a pattern, given part by part."""
+        head, *rest = parts
+        if head == "**":
+            yield from self.matches(folder, rest or ["*"])
+        for name, is_folder in self.names(folder).items():
+            if name.startswith(".") and not head.startswith("."):
+                continue
+            place = f"{folder}/{name}"
+            if head == "**":
+                if is_folder:
+                    yield from self.matches(place, parts)
+            elif fnmatchcase(name, head):
+                if not rest:
+                    yield place
+                elif is_folder:
+                    yield from self.matches(place, rest)
