@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from na64reco.tracking.field import cross_dipole
+from na64reco.tracking.field import SMALL, cross_dipole, dipole_turn
 from na64reco.tracking.lanes import (
     CHI2,
     COVARIANCE,
@@ -89,6 +89,9 @@ def _cross(m, forward, s, kept, magnets, alive, scratch, field):  # type: ignore
                     for i in range(5):
                         state[i] = kept[m, i * LANES + b]
                     total = loss + lost * state[4] * state[4]
+                    _, u = dipole_turn(state[2], state[3], state[4], length, strength, total)
+                    if abs(u) < SMALL:
+                        continue  # crossed: a track does not depend on those beside it
                     alive[b] = cross_dipole(state, length, strength, total, jacobian) and alive[b]
                     _set_lane(s, b, state, jacobian)
             for i in range(12 * LANES):

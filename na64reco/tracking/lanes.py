@@ -69,8 +69,9 @@ _LANEWISE: Final[dict[str, Any]] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
-    # Of no NaN or infinity is made less by these; they allow fused multiply-add.
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    # Of no NaN or infinity is made less by these; they allow fused multiply-add. Not "reassoc":
+    # it rounds the second half of the lanes unlike the first: a track would depend on its place.
+    "fastmath": {"contract", "nsz", "arcp"},
 }
 
 
