@@ -88,6 +88,14 @@ def run_command(  # noqa: PLR0917 - the options of the command
         bool,
         typer.Option("--nearest-conditions", help="Runs that none cover take the nearest ones."),
     ] = False,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential",
+            help="Cuts one after the other: tracks and shower shapes only of events that pass all "
+            "cuts before. Same cutflow, regions and selected events; no cut alone, no N-1.",
+        ),
+    ] = False,
     unblind: Annotated[
         Path | None,
         typer.Option(help="Frozen box of this selection (`na64reco freeze`): show its region."),
@@ -125,9 +133,6 @@ def run_command(  # noqa: PLR0917 - the options of the command
 
     na64reco run electron-invisible-2022 fileset.yaml -o out --skip-bad-files --resume
     """
-    from na64reco.numba_start import lean_numba
-
-    lean_numba()
     from na64reco.processors import run
     from na64reco.processors.workers import limited_memory
 
@@ -151,6 +156,7 @@ def run_command(  # noqa: PLR0917 - the options of the command
             mapping=mapping,
             calib=calib,
             nearest_conditions=nearest_conditions,
+            sequential=sequential,
             unblind=unblind,
             columns=columns if columns == "all" else [c for c in columns.split(",") if c],
             format=format,

@@ -82,14 +82,20 @@ def measure_efficiency(
     Raises
     ------
     InferenceError
-        If the folder is no output of `na64reco run`, lacks a dataset, or the contamination is no
-        share.
+        If the folder is no output of `na64reco run` or one of cuts applied one after the other,
+        lacks a dataset, or the contamination is no share.
     """
     counted = read_counts(out)
     for name in datasets:
         if name not in counted.counts:
             msg = f"{counted.path} has no dataset {name!r}. {did_you_mean(name, counted.counts)}"
             raise InferenceError(msg)
+    if any(len(counts) and "others" not in counts.columns for counts in counted.counts.values()):
+        msg = (
+            f"{counted.path} was made with --sequential: what each cut does to events that pass "
+            "all others was not counted, and efficiencies need it. Run it again without."
+        )
+        raise InferenceError(msg)
     if contamination is not None and not (0 <= contamination[0] < 1 and contamination[1] >= 0):
         msg = (
             "The contamination is a share of the particles, 0 <= f < 1, with an error >= 0; found "

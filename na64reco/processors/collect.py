@@ -86,7 +86,8 @@ class Collector:
         zero = (0,) * len(selection.cuts)
         blinded = selection.blind if hidden else None
         regions = tuple((name, None if name == blinded else 0) for name in selection.regions)
-        empty = Cutflow(selection.cut_names, 0, zero, zero, zero, regions)
+        every = () if self._processor.sequential else zero
+        empty = Cutflow(selection.cut_names, 0, zero, every, every, regions)
         return DatasetReport(
             name=dataset,
             events=sum(f.events_read for f in ledger.files if f.dataset == dataset),

@@ -75,6 +75,7 @@ def run(
     mapping: str | Path | None = None,
     calib: str | Path | None = None,
     nearest_conditions: bool = False,
+    sequential: bool = False,
     unblind: str | Path | None = None,
     columns: Sequence[str] | str = (),
     format: Literal["ttree", "rntuple"] = "ttree",  # noqa: A002 - the name of the option
@@ -111,6 +112,8 @@ def run(
         Folder of the conditions; default: the shipped ones.
     nearest_conditions
         Where no conditions cover a run, take the nearest valid ones.
+    sequential
+        Apply the cuts one after the other, see `SelectionProcessor`.
     unblind
         Path of the frozen box of this selection.
     columns
@@ -144,6 +147,7 @@ def run(
         nearest=nearest_conditions,
         unblind=box,
         columns=columns,
+        sequential=sequential,
     )
     fileset = resolve_inputs(inputs, dataset=dataset)
     names = None if mapping is None else load_mapping(mapping)
@@ -192,6 +196,7 @@ def run(
             "skip_bad_files": skip_bad_files,
             "mapping": None if names is None else names.model_dump(mode="json"),
             "nearest_conditions": nearest_conditions,
+            "sequential": sequential,
         }
         outputs.write_json(
             folder / outputs.RUN, run_record(report, processor, options, collector.conditions)

@@ -162,6 +162,7 @@ def job_digest(processor: SelectionProcessor, mapping: Any = None) -> str:
         "conditions": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
         "nearest": processor.nearest,
         "columns": processor.columns,
+        "sequential": processor.sequential,
         "unblind": None if box is None else {k: str(v) for k, v in asdict(box).items()},
         "mapping": None if mapping is None else mapping.model_dump(mode="json"),
     }

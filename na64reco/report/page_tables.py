@@ -137,22 +137,23 @@ def _runs(runs: Sequence[int]) -> str:
 def cutflow_blocks(folder: RunFolder) -> list[Html]:
     """One table per dataset."""
     cuts = {c.name: cut_text(c) for c in folder.selection.cuts}
-    header = ["cut", "requires", "passed", "of those before, %", "of all, %", "of all others, %"]
+    columns = ["cut", "requires", "passed", "of those before, %", "of all, %", "of all others, %"]
     blocks = []
     for dataset in folder.datasets:
         flow = dataset.cutflow
+        # Cuts that were applied one after the other do not know what passes all others.
+        kinds = [flow.rows(), flow.cumulative_rows(), flow.n_minus_1_rows()]
+        kinds = kinds[:2] if flow.is_sequential else kinds
+        header = columns[: 3 + len(kinds)]
         rows = [
-            (
-                one["cut"], cuts[one["cut"]], _count(one["passed"]), _interval(one),
-                _interval(all_), _interval(others),
-            )
-            for one, all_, others in zip(
-                flow.rows(), flow.cumulative_rows(), flow.n_minus_1_rows(), strict=True
-            )
-        ]  # fmt: skip
+            (one["cut"], cuts[one["cut"]], _count(one["passed"]), *map(_interval, (one, *more)))
+            for one, *more in zip(*kinds, strict=True)
+        ]
         caption = f"{dataset.name} ({_kind(dataset)}), {_count(flow.entered)} events"
         if dataset.blinded is not None:
             caption += ", blinded ones left out"
+        if flow.is_sequential:
+            caption += "; cuts applied one after the other"
         blocks.append(table(header, rows, caption=caption, text_columns=2))
     return blocks
 
