@@ -77,7 +77,7 @@ class InputFile:
     xxh3: str | None = None
     """XXH3-128 of its bytes, 32 hexadecimal digits."""
     adler32: str | None = None
-    """What an XRootD server finds for its file, 8 hexadecimal digits."""
+    """Adler-32 of its bytes, 8 hexadecimal digits; XRootD servers find it."""
     branches: tuple[str, ...] | None = None
     """Names of its branches."""
     container: Literal["ttree", "rntuple"] | None = None

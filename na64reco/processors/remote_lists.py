@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["is_list", "remote_files"]
 
 _URL = re.compile(r"(?P<server>[^:]+://[^/]*)/(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
-_NOT_FOUND = "[3011]"
+_NOT_FOUND = re.compile(r"\[3011\]|not a directory")
 _SHOWN = 3
 
 
@@ -122,7 +122,7 @@ class _Lister:
         try:
             return str(self._system.info((path or "/") + self._query)["type"])
         except OSError as error:
-            if isinstance(error, FileNotFoundError) or _NOT_FOUND in str(error):
+            if isinstance(error, FileNotFoundError) or _NOT_FOUND.search(str(error)):
                 return None
             raise
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 import yaml
 
-from na64reco.processors import FilesetError, resolve_inputs
+from na64reco.errors import FileFormatError
+from na64reco.processors import FilesetError, catalogue, resolve_inputs
 
 
 @pytest.fixture
@@ -58,6 +61,26 @@ def test_what_is_refused(folder, inputs, text):
     inputs = [i.format(f=folder, n=folder.name) for i in inputs]
     with pytest.raises(FilesetError, match=text):
         resolve_inputs(inputs)
+
+
+@pytest.mark.parametrize("name", ["run_1.root", "run_*.root", "folder/"])
+@pytest.mark.parametrize("lacking", ["fsspec_xrootd", "XRootD"])
+def test_without_a_client_it_is_said_how_to_get_one(name, lacking, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == lacking else found(n))
+    with pytest.raises(FileFormatError, match=r"pip install 'na64reco\[xrootd\]'"):
+        catalogue(resolve_inputs(f"root://127.0.0.1:1//{name}"))
+
+
+def test_what_cannot_be_listed_is_refused():
+    with pytest.raises(FilesetError, match="wildcards are for root:// and local paths"):
+        resolve_inputs("http://127.0.0.1/run_*.root")
+    # The server's name may have brackets, and what follows a question mark is no name.
+    for url in ("root://[::1]:1094//a.root", "http://127.0.0.1/a.root?x=*"):
+        (file,) = resolve_inputs(url).files
+        assert file.path == url
+    with pytest.raises(FilesetError, match="is no path of a hit file"):
+        resolve_inputs("xroot://127.0.0.1//a.root")
 
 
 def test_an_empty_folder_is_refused(tmp_path):

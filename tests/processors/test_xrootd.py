@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import importlib.util
 import json
 import os
@@ -16,10 +18,14 @@ import zlib
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from na64reco.errors import FileFormatError
+from na64reco.events.remote import server_checksum
 from na64reco.processors import (
+    FilesetError,
     catalogue,
+    checksums,
     chunks,
     resolve_inputs,
     run,
@@ -223,6 +229,107 @@ def test_workers_refuse_a_file_that_has_changed(server, selection_path, tmp_path
     assert outputs(tmp_path / "out") == outputs(tmp_path / "others")
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("set/run*.root", "set/run[_:]*.root", "set/run 1 [[]a]*", "*/*.root", "**/*.root"),
+        *("*.root", "s*/run_3*", "**/set/*d&e*", "set/**"),
+    ],
+)
+def test_globs_are_those_of_a_disk(server, pattern):
+    found = glob.glob(str(server.data / pattern), recursive=True)  # noqa: PTH207 - as in a shell
+    files = sorted(Path(f).relative_to(server.data) for f in found if Path(f).is_file())
+    assert files
+    assert [f.path for f in resolve_inputs(server.url(pattern)).files] == [
+        server.url(f) for f in files
+    ]
+
+
+def test_a_folder_stands_for_its_files_and_a_name_for_itself(server):
+    named = [server.url(f"set/{name}") for name in sorted(NAMES)]
+    for url in (server.url("set"), server.url("set/")):
+        files = resolve_inputs(f"data={url}").files
+        assert [(f.dataset, f.path) for f in files] == [("data", name) for name in named]
+    # What is there under a name with brackets is that file.
+    assert [f.path for f in resolve_inputs(named[0]).files] == [named[0]]
+    tokens = resolve_inputs(server.url("set/run[_:]*.root?authz=a/b*")).files
+    assert [f.path for f in tokens] == [f"{name}?authz=a/b*" for name in named[1:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("set/walk_*.root", r"nothing in \S+//set fits 'walk_\*.root'; it holds 3 names \(run"),
+        ("none/run_*.root", "there is no folder root://127"),
+        ("physics.root/*.root", r"there is no folder \S+//physics.root"),
+        ("none", "There is no file or folder root"),
+        ("physics.root/", r"There is no folder \S+physics.root/"),
+        ("set/*n_?.root", r"What follows the question mark, '\?.root', is no part of a name"),
+        ("fileset.yaml", "a fileset must be a local file"),
+        ("closed/**/*.root", "folder /closed/x cannot be listed"),
+    ],
+)
+def test_a_list_of_nothing_says_what_was_looked_for(server, name, text):
+    closed = server.data / "closed" / "x"
+    closed.mkdir(parents=True)
+    closed.parent.chmod(0o755)
+    closed.chmod(0)
+    try:
+        with pytest.raises((FilesetError, FileFormatError), match=text):
+            run(SELECTION, server.url(name), server.folder / "none")
+    finally:
+        closed.rmdir()
+        closed.parent.rmdir()
+
+
+def test_a_folder_is_no_file(server):
+    (server.data / "folder.root").mkdir()
+    try:
+        with pytest.raises(FileFormatError, match=r"folder\.root is a folder, but a ROOT file was"):
+            catalogue(resolve_inputs({"data": {"files": [server.url("folder.root")]}}))
+    finally:
+        (server.data / "folder.root").rmdir()
+
+
+def test_a_bit_that_flips_behind_the_servers_back_is_found(server, tmp_path, monkeypatch):
+    """Size and time stay, so that the server gives the checksum that it has."""
+    path, url = server.data / "physics.root", server.url("physics.root")
+    entries = catalogue(resolve_inputs(url), read=True)
+    write_catalogue(entries, tmp_path / "fileset.yaml")
+    (local,) = catalogue(resolve_inputs(path))
+    (remote,) = entries
+    assert remote.facts.xxh3 == local.facts.xxh3
+    assert remote.facts.sha256 == local.facts.sha256
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(flipped(content))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    monkeypatch.setattr(checksums, "_known", {})  # as in another process
+    # It keeps sums where the disk can: there it does not know.
+    stale = server_checksum(url) == remote.facts.adler32
+    text = "is damaged: its server says" if stale else "`adler32` should be"
+    with pytest.raises(FileFormatError, match=text):
+        run(SELECTION, tmp_path / "fileset.yaml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_the_server_has_no_checksum_the_bytes_are_read(server, tmp_path, monkeypatch):
+    url, content = server.url("physics.root"), (server.data / "physics.root").read_bytes()
+    monkeypatch.setattr(checksums, "server_checksum", lambda path: None)
+    monkeypatch.setattr(checksums, "_known", {})
+    write_catalogue(catalogue(resolve_inputs(url)), tmp_path / "fileset.yaml")
+    (file,) = resolve_inputs(tmp_path / "fileset.yaml").files
+    promised = {
+        "xxh3": xxhash.xxh3_128_hexdigest(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "adler32": f"{zlib.adler32(content):08x}",
+    }
+    assert {key: getattr(file, key) for key in promised} == promised
+    server.replace("physics.root", flipped(content))
+    for key, value in promised.items():
+        with pytest.raises(FileFormatError, match=f"`{key}` should be"):
+            run(SELECTION, {"data": {"files": {url: {key: value}}}}, tmp_path / "out")
+
+
 DRIVER = """
 import os, sys
 from na64reco import processors
@@ -299,3 +406,33 @@ def test_a_server_that_falls_silent_ends_the_run_and_resume_goes_on(
     options = json.loads((out / "run.json").read_text())["options"]
     assert options["resumed_chunks"] >= 2
     assert outputs(out) == outputs(good)
+
+
+SHORT = """
+import sys
+from na64reco.processors import chunks
+chunks.WAITS = (0.1,)
+from na64reco.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("name", ["run_1.root", "run_*.root"])
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(name, tmp_path):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()  # the system accepts
+        url = f"root://127.0.0.1:{silent.getsockname()[1]}//{name}"
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", SHORT, "catalogue", url, "-o", tmp_path / "fileset.yaml"],
+            env={**os.environ, **IMPATIENT},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert f"{name} cannot be read at the moment: " in " ".join(done.stderr.split())
+    # Two times a second or two, and what it takes to start.
+    assert time.monotonic() - started < 30
+    assert not (tmp_path / "fileset.yaml").exists()
