@@ -83,8 +83,11 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "searches": searches_command,
     "yield": yield_command,
 }
+_LIGHT = {"doctor", "freeze", "selections", "setups"}
+"""Commands that do without kernels; `doctor` looks at numba as others find it."""
+
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(with_manners(_command))
+    app.command(_name)(with_manners(_command, computes=_name not in _LIGHT))
 
 
 def main() -> None:

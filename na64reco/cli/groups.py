@@ -136,13 +136,23 @@ VERBOSE = typer.Option(
 )
 
 
-def with_manners(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the options that all take, `--quiet` and `--verbose`."""
+def with_manners(command: Callable[..., None], *, computes: bool) -> Callable[..., None]:
+    """A command with the options that all take, `--quiet` and `--verbose`.
+
+    Parameters
+    ----------
+    computes
+        Whether it needs kernels: numba is started then, with nothing that they do without.
+    """
 
     @wraps(command)
     def run(*args: Any, quiet: bool = False, verbose: bool = False, **options: Any) -> None:
         del quiet, verbose  # their callbacks have done it
         started = time.perf_counter()
+        if computes:
+            from na64reco.numba_start import lean_start
+
+            lean_start()
         command(*args, **options)
         _LOG.info("Done in %.2f s", time.perf_counter() - started)
 

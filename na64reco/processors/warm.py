@@ -5,19 +5,20 @@ Libraries are loaded and numba is started once for all workers: half a second of
 
 from __future__ import annotations
 
-from numba import njit
+import numba
 
-import na64reco.processors.chunks  # noqa: F401 - for the workers
-from na64reco.numba_start import lean_numba
+from na64reco.numba_start import lean_start
+
+lean_start()
+import na64reco.processors.chunks  # noqa: E402, F401 - for the workers
 
 __all__: list[str] = []
 
 
-@njit(cache=True)
+@numba.njit(cache=True)
 def _nothing() -> int:
     return 0
 
 
-lean_numba()
 # The first call of any kernel starts numba; none of these begins a thread, which forks would lose.
 _nothing()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from na64reco.cli.app import _LIGHT
+
 SAMPLE = Path(__file__).parents[2] / "data_samples" / "physics.root"
 BARE = "import numpy, numba, uproot, awkward"
 RUN = ("run", "electron-invisible-2022", str(SAMPLE), "--overwrite", "-o")
@@ -33,6 +35,12 @@ HEAVY = (
     "notebook",
 )
 SCIPY = ("scipy.stats", "scipy.optimize", "scipy.interpolate", "scipy.integrate", "scipy.sparse")
+FOR_NOTHING = {
+    "awkward._connect.numba.arrayview",
+    "vector.backends._numba_object",
+    "numpy.f2py.crackfortran",
+    "numpy.testing._private",
+}
 LIBRARIES = ("numpy", "scipy", "numba", "awkward", "uproot", "hist", "coffea", "pydantic")
 
 
@@ -62,7 +70,38 @@ def test_the_package_alone_loads_nothing():
 def test_a_run_loads_what_it_needs(tmp_path):
     found = loaded(COMMAND, *RUN, str(tmp_path / "out"))
     assert {"numba", "uproot"} <= found
-    assert not found & {*HEAVY, *SCIPY, "vector.backends._numba_object"}
+    assert not found & {*HEAVY, *SCIPY, *FOR_NOTHING}
+
+
+def test_commands_start_numba_without_the_extensions_of_others(tmp_path):
+    """Where a kernel is called; `run` is above."""
+    simulate = ("simulate", "2022-electron", "electron", "-n", "5", "-o", str(tmp_path / "x.root"))
+    for arguments in (simulate, ("inspect", str(SAMPLE))):
+        found = loaded(COMMAND, *arguments)
+        # With these numba begins its first kernel.
+        assert {"numba.np.arrayobj", "numba.np.linalg"} <= found
+        assert not found & FOR_NOTHING
+
+
+@pytest.mark.parametrize("name", ["selections", "setups"])
+def test_commands_that_compute_nothing_load_no_compiler(name):
+    assert name in _LIGHT
+    assert not loaded(COMMAND, name) & {*HEAVY, "numba", "uproot", "awkward"}
+
+
+def test_what_a_lean_start_leaves_out_is_there_when_it_is_used():
+    code = """
+from na64reco.numba_start import lean_start
+lean_start()
+import scipy.special, numpy as np
+assert not {m for m in sys.modules if m.startswith(("numpy.testing.", "numpy.f2py."))}
+from numpy.testing import assert_allclose
+assert_allclose(scipy.special.gammainc(1.0, 1.0), 1 - np.exp(-1.0))
+assert "numpy.testing._private" in sys.modules
+assert np.f2py.get_include().endswith("src")
+assert np.ctypeslib.as_ctypes_type("f8").__name__ == "c_double"
+"""
+    loaded(code)
 
 
 def cpu_seconds(code, *arguments):
