@@ -13,6 +13,9 @@ from na64reco.events.schema import TREE
 from na64reco.processors.checksums import Promise, checksums, keep_promise, mismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from na64reco.events import HitFile
     from na64reco.processors.fileset import InputFile
 
 __all__ = ["FileFacts", "catalogued", "probe"]
@@ -51,7 +54,8 @@ class FileFacts:
 def catalogued(file: InputFile, *, mapping: Any = None) -> FileFacts | None:
     """The facts as the fileset gives them, without opening the file; None if it lacks some.
 
-    A local file that is not there or has another size is probed, to learn what is wrong.
+    A local file that is not there or has another size is probed, to learn what is wrong. Servers
+    are not asked: ten thousand answers over a long way would take minutes.
 
     Raises
     ------
@@ -61,17 +65,17 @@ def catalogued(file: InputFile, *, mapping: Any = None) -> FileFacts | None:
     if (
         not file.entries
         or file.size is None
-        or (file.xxh3 is None and file.sha256 is None)
+        or (file.xxh3 is None and file.sha256 is None and file.adler32 is None)
         or not file.branches
         or file.container is None
-        or is_remote(file.path)
     ):
         return None
-    try:
-        if Path(file.path).stat().st_size != file.size:
+    if not is_remote(file.path):
+        try:
+            if Path(file.path).stat().st_size != file.size:
+                return None
+        except (OSError, ValueError):
             return None
-    except (OSError, ValueError):
-        return None
     return FileFacts(
         entries=file.entries,
         size=file.size,
@@ -80,16 +84,25 @@ def catalogued(file: InputFile, *, mapping: Any = None) -> FileFacts | None:
         format=file.container,
         branches=file.branches,
         scalars=_scalars(file, file.branches, mapping),
+        adler32=file.adler32,
     )
 
 
-def probe(file: InputFile, *, mapping: Any = None, sha256: bool = False) -> FileFacts:
+def probe(
+    file: InputFile,
+    *,
+    mapping: Any = None,
+    sha256: bool = False,
+    keep: Callable[[HitFile, FileFacts], bool] | None = None,
+) -> FileFacts:
     """Open a file, take its facts and compare them with those that the fileset gives.
 
     Parameters
     ----------
     sha256
         Find the SHA-256 too, if the fileset does not give it.
+    keep
+        Gets the open file of which all is well, and says whether it stays open.
 
     Raises
     ------
@@ -106,8 +119,19 @@ def probe(file: InputFile, *, mapping: Any = None, sha256: bool = False) -> File
         found = keep_promise(file.path, promise)
         if sha256 and found.sha256 is None and not is_remote(file.path):
             found = checksums(file.path, sha256=True)
-    with open_file(file.path, tree=tree) as opened:
-        entries, branches, kind = opened.entries, opened.branches, opened.format
+    opened = open_file(file.path, tree=tree)
+    kept = False
+    try:
+        facts = _facts(file, opened, found, mapping)
+        kept = keep is not None and keep(opened, facts)
+    finally:
+        if not kept:
+            opened.directory.close()
+    return facts
+
+
+def _facts(file: InputFile, opened: HitFile, found: Promise, mapping: Any) -> FileFacts:
+    entries, branches, kind = opened.entries, opened.branches, opened.format
     for key, promised, value, unit in (
         ("entries", file.entries, entries, "events"),
         ("container", file.container, kind, ""),
@@ -117,6 +141,7 @@ def probe(file: InputFile, *, mapping: Any = None, sha256: bool = False) -> File
     _compare_branches(file, branches)
     scalars = _scalars(file, branches, mapping)
     if not entries:
+        tree = TREE if mapping is None else mapping.tree
         msg = f"{file.path}: {tree!r} holds no events. Leave the file out, or make it again."
         raise FileFormatError(msg)
     return FileFacts(

@@ -21,6 +21,7 @@ import pytest
 import xxhash
 
 from na64reco.errors import FileFormatError
+from na64reco.events import LostServerError
 from na64reco.events.remote import server_checksum
 from na64reco.processors import (
     FilesetError,
@@ -31,6 +32,7 @@ from na64reco.processors import (
     run,
     write_catalogue,
 )
+from na64reco.processors.probe import catalogued
 
 SAMPLE = Path(__file__).parents[2] / "data_samples" / "physics.root"
 SELECTION = "electron-invisible-2022"
@@ -151,6 +153,9 @@ def test_the_same_results_and_a_catalogue_that_holds(server, local, tmp_path):
         len(content),
         f"{zlib.adler32(content):08x}",
     )
+    # The plan of a run is made of it alone.
+    (described,) = resolve_inputs(tmp_path / "fileset.yaml").files
+    assert catalogued(described) == entry.facts
     run(SELECTION, tmp_path / "fileset.yaml", tmp_path / "out", chunk_size=1000)
     assert outputs(tmp_path / "out") == local
     (file,) = json.loads((tmp_path / "out" / "run.json").read_text())["inputs"]
@@ -406,6 +411,24 @@ def test_a_server_that_falls_silent_ends_the_run_and_resume_goes_on(
     options = json.loads((out / "run.json").read_text())["options"]
     assert options["resumed_chunks"] >= 2
     assert outputs(out) == outputs(good)
+
+
+def test_a_file_that_hangs_alone_is_bad_itself(server, selection_path, monkeypatch, tmp_path):
+    """The server answers all else: then the file can be skipped."""
+    real = chunks.probe
+
+    def hang(file, **options):
+        if file.path.endswith(NAMES[1]):
+            msg = f"{file.path} cannot be read at the moment: [ERROR] Operation expired."
+            raise LostServerError(msg)
+        return real(file, **options)
+
+    monkeypatch.setattr(chunks, "probe", hang)
+    monkeypatch.setattr(chunks, "WAITS", (0.01,))
+    report = run(selection_path, server.url("set"), tmp_path / "out", skip_bad_files=True)
+    (skipped,) = report.ledger.skipped
+    assert skipped.path == server.url(f"set/{NAMES[1]}")
+    assert "Operation expired" in skipped.reason
 
 
 SHORT = """
