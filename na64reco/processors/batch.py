@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from na64reco.errors import Na64recoError
@@ -85,10 +86,9 @@ async def serve(make: Callable[..., Any], jobs: int, list_jobs: str) -> None:
         print(cluster.scheduler_address, flush=True)  # noqa: T201 - what the script is for
         while not stop.is_set():
             await keeper.look()
-            try:
+            _tell(await keeper.submit())
+            with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), INTERVAL)
-            except TimeoutError:
-                _tell(await keeper.submit())
         _tell("Ending the jobs.")
 
 
