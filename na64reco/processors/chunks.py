@@ -6,6 +6,7 @@ import mmap
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from na64reco.errors import DataError, FileFormatError, MappingError, Na64recoError
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["BAD_FILE", "BadFile", "Chunk", "persistent", "probe_file", "process_chunk", "release"]
+__all__ = [
+    "BAD_FILE",
+    "BadFile",
+    "Chunk",
+    "no_file_left_open",
+    "persistent",
+    "probe_file",
+    "process_chunk",
+    "release",
+]
 
 BAD_FILE = (FileFormatError, DataError, MappingError, WorkerError, MemoryError)
 """Errors that a single file is to blame for; `--skip-bad-files` skips files that raise them."""
@@ -117,7 +127,33 @@ def _piece(
 
 
 _open: dict[tuple[str, str, Promise], HitFile] = {}
-"""The file of the last chunk of this process, if there may be more to read from it."""
+"""The file of the last chunk of this process, if there may be more to read from it.
+
+Before the first chunk, the first file that was probed: opening takes 8 ms.
+"""
+
+
+def _keep_open(mapping: Any, file: HitFile, facts: FileFacts) -> bool:
+    """Keep the first file that is probed, for its chunks."""
+    if _open or is_remote(file.path):
+        return False
+    _forget(file)
+    _open[file.path, TREE if mapping is None else mapping.tree, facts.promise] = file
+    return True
+
+
+def _close_files() -> None:
+    while _open:
+        _open.popitem()[1].directory.close()
+
+
+@contextmanager
+def no_file_left_open() -> Iterator[None]:
+    """Close what is open when a run ends, well or not: nobody reads more of it."""
+    try:
+        yield
+    finally:
+        _close_files()
 
 
 @contextmanager
@@ -125,8 +161,7 @@ def _opened(chunk: Chunk, tree: str) -> Iterator[HitFile]:
     """The file of a chunk; closed after its last entry, or when another file comes, or an error."""
     key = chunk.path, tree, chunk.promise
     file = _open.pop(key, None)
-    while _open:
-        _open.popitem()[1].directory.close()
+    _close_files()
     if file is None:
         file = open_file(chunk.path, tree=tree)
     keep = False
@@ -169,7 +204,8 @@ def release(events: Any) -> None:
 def probe_file(mapping: Any, file: InputFile) -> FileFacts | BadFile:
     """What is in a file and whether it is what the fileset promises."""
     try:
-        return persistent(lambda: probe(file, mapping=mapping))
+        keep = partial(_keep_open, mapping)
+        return persistent(lambda: probe(file, mapping=mapping, keep=keep))
     except PassingError as error:
         return _unreachable(error, file.path)
     except BAD_FILE as error:

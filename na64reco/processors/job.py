@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from na64reco.errors import FileFormatError
 from na64reco.events import load_mapping, open_events
 from na64reco.processors import outputs
+from na64reco.processors.chunks import no_file_left_open
 from na64reco.processors.collect import Collector, DatasetReport, skim_columns
 from na64reco.processors.execute import probe_files, process_files
 from na64reco.processors.fileset import DEFAULT_DATASET, resolve_inputs
@@ -155,9 +156,10 @@ def run(
         outputs.chunk_folder(out), job_digest(processor, names), selection, use=resume
     )
     with outputs.output_folder(out, overwrite=overwrite) as folder:
-        with open_pool(
+        place = open_pool(
             executor, workers=workers, scheduler=scheduler, memory=memory, timeout=timeout
-        ) as pool:
+        )
+        with no_file_left_open(), place as pool:
             facts = probe_files(fileset.files, pool, mapping=names, skip_bad_files=skip_bad_files)
             skimmed = skim_columns(processor, facts)
             writer = SkimWriter(folder / outputs.SELECTED, skimmed, fileset.datasets, format=format)

@@ -8,6 +8,7 @@ import json
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from na64reco.version import __version__
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["run_record"]
 
 _LIBRARIES = ("awkward", "coffea", "distributed", "hist", "numba", "numpy", "uproot")
+
+
+# What is loaded does not change; to read it takes as long as a thousand events.
+_version = cache(importlib.metadata.version)
 
 
 def digest_of(content: Any) -> str:
@@ -47,7 +52,7 @@ def run_record(
     return {
         "na64reco": __version__,
         "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        | {name: _version(name) for name in _LIBRARIES},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(report.seconds, 3),
         "options": options,
