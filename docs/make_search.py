@@ -70,7 +70,8 @@ def simulate(path: Path, process: str, *arguments: object) -> None:
 def select(out: Path, selection: str, *files: str) -> None:
     """An output folder, if it is not there."""
     if not out.is_dir():
-        command("run", selection, *files, "-o", out, "--columns", "mc.process,mc.weight")
+        columns = ("--columns", "mc.process,mc.weight")
+        command("run", selection, *files, "-o", out, *columns, "--picture")
 
 
 def produce(work: Path) -> None:
