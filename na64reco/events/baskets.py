@@ -1,10 +1,9 @@
 """From the bytes of a TTree's baskets to numpy arrays, without anything in between.
 
-A basket is decompressed once, into memory that is used again, and its values are turned into the
-machine's byte order on their way to their place in the column, whose memory was that of another
-column before. How many hits an event has is known
-from the collection's counter, so that the offsets that stand behind the values of every branch are
-not looked at.
+A basket is decompressed once, at its values' place in the column, where they are turned into the
+machine's byte order; the column's memory was that of another one before. How many hits an event has
+is known from the collection's counter, so that the offsets that stand behind the values of every
+branch are not looked at.
 
 Only what nearly all files hold is read so: baskets of their own, of numbers, in zstd, LZ4, zlib or
 plain. Whatever else there is, or is wrong, is `NotPlain`: uproot reads it, or says what is wrong.
@@ -40,6 +39,7 @@ end of the header."""
 _BLOCK: Final = struct.Struct("<2sBHBHB")
 """Method, its version, bytes compressed and decompressed, of three bytes each."""
 _LZ4_CHECKSUM: Final = 8
+_BYTE: Final = np.dtype(np.uint8)
 _DAMAGED: Final = (
     cramjam.DecompressionError,
     zstandard.ZstdError,
@@ -141,18 +141,31 @@ class Branch:
         self, found: range, edges: NDArray[np.int64], begin: int, end: int, scratch: Scratch
     ) -> NDArray[Any]:
         """Values begin .. end - 1 of baskets that begin and end with the values `edges`."""
-        joined = SPARE.empty(end - begin, self.stored.newbyteorder("="))
+        width = self.stored.itemsize
         entries = self.entries[found.start : found.stop + 1].tolist()
         places = edges.tolist()
+        most = max(entries[i + 1] - entries[i] for i in range(len(found)))
+        memory = SPARE.empty((end - begin) * width + _tail(most), _BYTE)
+        joined = memory[: (end - begin) * width].view(self.stored.newbyteorder("="))
         for i, basket in enumerate(found):
             low, high = places[i], places[i + 1]
-            values = self._basket(basket, entries[i + 1] - entries[i], high - low, scratch)
             here, there = max(low, begin), min(high, end)
+            # Behind the values of a basket there may be offsets: what comes next overwrites them.
+            place = None if high - low > there - here else memory[(low - begin) * width :]
+            values = self._basket(basket, entries[i + 1] - entries[i], high - low, place, scratch)
+            # Where they are at their place already, this turns their bytes round there.
             joined[here - begin : there - begin] = values[here - low : there - low]
         return joined
 
-    def _basket(self, basket: int, entries: int, expected: int, scratch: Scratch) -> NDArray[Any]:
-        """Values of a basket in the file's byte order, in the scratch."""
+    def _basket(
+        self,
+        basket: int,
+        entries: int,
+        expected: int,
+        place: NDArray[np.uint8] | None,
+        scratch: Scratch,
+    ) -> NDArray[Any]:
+        """Values of a basket in the file's byte order, at a place or in the scratch."""
         seek, size = int(self.seek[basket]), int(self.size[basket])
         if size < _KEY.size or seek < 0:
             raise NotPlain
@@ -162,7 +175,11 @@ class Branch:
         header, plain, values = _header(raw, entries)
         if values != expected * self.stored.itemsize:
             raise NotPlain
-        return _decompressed(raw[header:], plain, scratch)[:values].view(self.stored)
+        content = raw[header:]
+        if len(content) != plain:
+            memory = scratch.room(plain) if place is None else place[:plain]
+            content = _decompressed(content, memory, scratch)
+        return content[:values].view(self.stored)
 
     def _raw(self, seek: int, size: int) -> NDArray[np.uint8]:
         """Bytes of the file."""
@@ -216,16 +233,19 @@ def _header(raw: Any, entries: int) -> tuple[int, int, int]:
         raise NotPlain
     _, _, _, number, last, _ = _BASKET.unpack_from(raw, header - _BASKET.size)
     values = last - header
-    # Beside the values there is at most one offset per entry, their number, and the last one.
-    if number != entries or not 0 <= values <= plain <= values + 4 * (entries + 3):
+    if number != entries or not 0 <= values <= plain <= values + _tail(entries):
         raise NotPlain
     return header, plain, values
 
 
-def _decompressed(raw: Any, size: int, scratch: Scratch) -> NDArray[np.uint8]:
-    if len(raw) == size:
-        return np.asarray(raw)
-    memory, place, filled = scratch.room(size), 0, 0
+def _tail(entries: int) -> int:
+    """Bytes that may be behind the values: an offset per entry, their number, and the last one."""
+    return 4 * (entries + 3)
+
+
+def _decompressed(raw: Any, memory: NDArray[np.uint8], scratch: Scratch) -> NDArray[np.uint8]:
+    """The blocks of a basket, which fill the memory."""
+    size, place, filled = len(memory), 0, 0
     while place < len(raw):
         if place + _BLOCK.size > len(raw):
             raise NotPlain

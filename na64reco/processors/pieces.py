@@ -66,7 +66,8 @@ def column_sizes(file: HitFile, start: int, stop: int) -> tuple[ColumnSizes, ...
         if file.format == "rntuple":
             return _pages(file.tree, start, stop)
         memory = getattr(file.directory.file.source, "_file", None)
-        mapped = memory if isinstance(memory, np.memmap) else None
+        # As a plain array: slices of a memmap take Python several times as long.
+        mapped = memory.view(np.ndarray) if isinstance(memory, np.memmap) else None
         found = (_baskets(branch, mapped, start, stop) for branch in file.tree.branches)
         return tuple(sizes for sizes in found if sizes is not None)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import uproot
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +70,63 @@ def test_other_compressions(tmp_path, method):
         np.testing.assert_array_equal(read_scalar(events, "master_time"), values[10:4000])
         # The rare one is left to uproot.
         assert ("nano" in vars(events)) == (method == "LZMA")
+
+
+def test_baskets_of_several_blocks(tmp_path):
+    """ROOT compresses at most 16 MB at a time."""
+    path = tmp_path / "events.root"
+    event = np.arange(5_000_000, dtype=np.uint64)
+    event[::7] *= 3
+    with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
+        file.mktree("Events", {"event": "uint64"})
+        file["Events"].extend({"event": event[:3_000_000]})
+        file["Events"].extend({"event": event[3_000_000:]})
+    with open_file(path) as file:
+        assert branch_of(file.tree["event"]).entries.tolist() == [0, 3_000_000, 5_000_000]
+        for start, stop in [(0, 5_000_000), (1, 4_999_999), (2_999_999, 3_000_001), (3, 9)]:
+            events = open_entries(file, start, stop)
+            np.testing.assert_array_equal(events.scalar("event"), event[start:stop])
+
+
+@pytest.mark.parametrize("claim", [None, 999, 1001, 2**40])
+def test_zstd_frames_that_claim_another_size_are_not_plain(claim):
+    content = bytes(range(250)) * 4
+    into = np.zeros(1000, dtype=np.uint8)
+    frame = bytearray(zstandard.ZstdCompressor().compress(content))
+    assert Scratch().zstd(np.frombuffer(frame, np.uint8), into) == 1000
+    assert into.tobytes() == content
+    if claim is None:
+        frame = bytearray(zstandard.ZstdCompressor(write_content_size=False).compress(content))
+        assert zstandard.frame_content_size(bytes(frame)) == -1
+    else:  # a header without a window's size, with eight bytes of the content's
+        header = zstandard.frame_header_size(bytes(frame))
+        frame[4:header] = b"\xe0" + claim.to_bytes(8, "little")
+        assert zstandard.frame_content_size(bytes(frame)) == claim
+    with pytest.raises(NotPlain):
+        Scratch().zstd(np.frombuffer(frame, np.uint8), into)
+
+
+def test_decompression_lets_other_threads_work():
+    """Threads that read, as dask may have them, would otherwise wait for each other."""
+    values = np.random.default_rng(1).integers(0, 1000, 10_000_000, dtype=np.uint32)
+    block = np.frombuffer(zstandard.ZstdCompressor(level=1).compress(values), np.uint8)
+    scratch, into = Scratch(), np.empty(values.nbytes, dtype=np.uint8)
+    span, steps = [], []
+
+    def work():
+        span.append(time.perf_counter())
+        scratch.zstd(block, into)
+        span.append(time.perf_counter())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        steps.append(time.perf_counter())
+    begin, end = span
+    # In the middle of one call of C, where a lock that is held would let nothing happen.
+    inside = [s for s in steps if 0.2 < (s - begin) / (end - begin) < 0.8]
+    assert len(inside) > 10
+    np.testing.assert_array_equal(into.view(np.uint32), values)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
