@@ -26,6 +26,8 @@ def make(**options: object) -> HTCondorCluster:
         "memory": "2GB",
         "disk": "1GB",
         "log_directory": "logs",
+        # A dashboard would show the work to everybody who reaches this node.
+        "scheduler_options": {"dashboard": False},
         # `+JobFlavour` is CERN's name for a time limit; elsewhere, say what your site asks for.
         "job_extra_directives": {"+JobFlavour": '"longlunch"', "getenv": "True"},
         # Workers leave by themselves before the queue kills them, one after the other.

@@ -22,6 +22,8 @@ def make(**options: object) -> SLURMCluster:
         "processes": 1,
         "memory": "2GB",
         "log_directory": "logs",
+        # A dashboard would show the work to everybody who reaches this node.
+        "scheduler_options": {"dashboard": False},
         "job_extra_directives": ["--requeue"],
         # Workers leave by themselves before the queue kills them, one after the other.
         "worker_extra_args": ["--lifetime", "110m", "--lifetime-stagger", "5m"],
