@@ -242,7 +242,7 @@ class Selection(_Part):
     periods: dict[str, tuple[int, int]] = {}
     """First and last run, both included, of the periods that ``{by: period}`` knows."""
     cuts: Annotated[tuple[Cut, ...], Field(min_length=1)]
-    """In the order of the cutflow."""
+    """In the order of the cutflow. Those that need a track stand best last (`run --sequential`)."""
     regions: dict[str, Box] = {}
     """Boxes by name: of each variable `[low, high]`, low <= value < high; `null` is no limit on
     that side."""
@@ -260,7 +260,7 @@ class Selection(_Part):
 
     @property
     def cut_names(self) -> tuple[str, ...]:
-        """In the order of the cutflow."""
+        """In the order of the cutflow. Those that need a track stand best last (`run --sequential`)."""
         return tuple(cut.name for cut in self.cuts)
 
     @property
