@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
+from na64reco.events.spare import SPARE
 from na64reco.tracking.kernels import BORROWING
 from na64reco.tracking.planes import TECHNOLOGIES
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from na64reco.events import Hits
     from na64reco.tracking.planes import Planes
 
-__all__ = ["MAX_GAP", "Clusters", "count_in_time", "find_clusters"]
+__all__ = ["MAX_GAP", "Clusters", "chambers", "count_in_time", "find_clusters"]
 
 MAX_GAP: Final = 1
 """Strips that may be missing (dead, below threshold) inside a cluster."""
@@ -102,9 +103,34 @@ def find_clusters(
         msg = f"MM hits of {len(mm)} events and GEM hits of {len(gem)}: they must be of the same"
         raise ValueError(msg)
     events = len(mm) if mm is not None else len(gem) if gem is not None else 0
-    result = _cluster(events, _flat(mm, events), _flat(gem, events), planes, max_gap)
-    chamber = planes.technology * _STATIONS + planes.station
-    return Clusters(len(planes.z), chamber, *result)
+    capacity = 2 * sum(h.size for h in (mm, gem) if h is not None)  # a strip may belong to two
+    offsets = np.empty(events * len(planes.z) + 1, np.int64)
+    reals = [SPARE.empty(capacity, np.dtype(np.float64)) for _ in range(4)]
+    size = SPARE.empty(capacity, np.dtype(np.int64))
+    in_time = SPARE.empty(capacity, np.dtype(np.bool_))
+    ignored = np.zeros(events, np.int64)
+    position, charge, time, error = reals
+    found = _cluster(
+        events, _flat(mm, events), _flat(gem, events), planes, max_gap, offsets, position, charge,
+        time, error, size, in_time, ignored,
+    )  # fmt: skip
+    return Clusters(
+        planes=len(planes.z),
+        chamber=chambers(planes),
+        offsets=offsets,
+        position=position[:found],
+        charge=charge[:found],
+        time=time[:found],
+        time_error=error[:found],
+        size=size[:found],
+        in_time=in_time[:found],
+        ignored=ignored,
+    )
+
+
+def chambers(planes: Planes) -> NDArray[np.int64]:
+    """`Clusters.chamber` of the planes."""
+    return planes.technology * _STATIONS + planes.station
 
 
 def count_in_time(clusters: Clusters, planes: Planes, technology: str) -> NDArray[np.int32]:
@@ -237,7 +263,10 @@ def _select_any(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
+def _cluster(  # type: ignore[no-untyped-def]
+    events, mm, gem, planes, max_gap, offsets, position, total, when, when_error, size, in_time,
+    ignored,
+):  # fmt: skip
     n = len(planes.z)
     channels, pitch, width = planes.channels, planes.pitch, planes.time_width
     zero = planes.shift - 0.5 * (channels - 1) * pitch  # position of strip 0
@@ -245,15 +274,6 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     limits = np.empty((n, 4))  # of good strips: number, least charge, middle and width of times
     limits[:, 0], limits[:, 1] = channels, np.maximum(min_charge, _TINY)
     limits[:, 2], limits[:, 3] = planes.time, STRIP_WINDOW * width
-    capacity = 2 * (len(mm[4]) + len(gem[4]))  # a shared strip may belong to two
-    position = np.empty(capacity)
-    total = np.empty(capacity)
-    when, when_error = np.empty(capacity), np.empty(capacity)
-    size = np.empty(capacity, np.int64)
-    in_time = np.empty(capacity, np.bool_)
-    offsets = np.zeros(events * n + 1, np.int64)
-    ignored = np.zeros(events, np.int64)
-
     largest = 0
     for e in range(events):
         largest = max(largest, mm[0][e + 1] - mm[0][e] + gem[0][e + 1] - gem[0][e])
@@ -267,7 +287,7 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
     gem_offsets, gem_station, gem_projection, gem_strip, gem_charge, gem_time = gem
     mm_lookup, gem_lookup = planes.lookup[0], planes.lookup[1]
 
-    found = 0
+    offsets[0] = found = 0
     for e in range(events):
         for p in range(n):
             lo[p] = hi[p] = -1
@@ -339,14 +359,4 @@ def _cluster(events, mm, gem, planes, max_gap):  # type: ignore[no-untyped-def]
                 i = j - 1 if next_share < 1.0 else j
                 share = next_share
             offsets[e * n + p + 1] = found
-    # Views: the memory behind their ends was never touched, hence costs nothing; copies would.
-    return (
-        offsets,
-        position[:found],
-        total[:found],
-        when[:found],
-        when_error[:found],
-        size[:found],
-        in_time[:found],
-        ignored,
-    )
+    return found

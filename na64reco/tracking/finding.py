@@ -30,11 +30,12 @@ fewer hits, or nearly the same, comes after the better one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numba import njit
 
+from na64reco.events.spare import SPARE
 from na64reco.tracking.pairing import charge_partners, pair_views, view_times
 from na64reco.tracking.rivals import QP, START, WIDTH, T
 from na64reco.tracking.segments import VALUES, roads, seed_pairs
@@ -56,6 +57,7 @@ __all__ = [
     "TOO_BUSY",
     "Candidates",
     "find_candidates",
+    "search_tables",
 ]
 
 OK: Final = 0
@@ -91,26 +93,42 @@ class Candidates:
 
 
 def find_candidates(
-    clusters: Clusters, layout: Layout, *, max_candidates: int = MAX_CANDIDATES
+    clusters: Clusters,
+    layout: Layout,
+    *,
+    max_candidates: int = MAX_CANDIDATES,
+    tables: Any = None,
 ) -> Candidates:
-    """Candidates in every event (see the module)."""
+    """Candidates in every event (see the module).
+
+    ``tables``: `search_tables` of the layout and the clusters' chambers, if they are at hand.
+    """
+    events, columns, real = len(clusters), len(layout.planes), np.dtype(np.float64)
+    room = events * max_candidates
+    offsets = np.empty(events + 1, np.int64)
+    hits = SPARE.empty(room * columns, np.dtype(np.int64)).reshape(room, columns)
+    seed, time = SPARE.empty(room * 5, real).reshape(room, 5), SPARE.empty(room, real)
+    number, reason = np.zeros(events, np.int64), np.zeros(events, np.uint8)
+    partners, pairs_up, pairs_down, pairs_y = tables or search_tables(layout, clusters.chamber)
+    made = _find(
+        clusters.offsets, clusters.planes, clusters.position, clusters.charge, clusters.time,
+        clusters.time_error, clusters.in_time, layout, partners, pairs_up, pairs_down, pairs_y,
+        max_candidates, offsets, hits, seed, time, number, reason,
+    )  # fmt: skip
+    return Candidates(offsets, hits[:made], seed[:made], time[:made], number, reason)
+
+
+def search_tables(layout: Layout, chamber: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """Which planes share their charges, and pairs of planes that seed segments.
+
+    ``chamber`` as in `Clusters`.
+    """
     x, y = layout.x, layout.y
-    return Candidates(
-        *_find(
-            clusters.offsets,
-            clusters.planes,
-            clusters.position,
-            clusters.charge,
-            clusters.time,
-            clusters.time_error,
-            clusters.in_time,
-            layout,
-            charge_partners(x, y, clusters.chamber),
-            seed_pairs(x.z, 0, x.upstream),
-            seed_pairs(x.z, x.upstream, len(x.z)),
-            seed_pairs(y.z, 0, len(y.z), split=y.upstream),
-            max_candidates,
-        )
+    return (
+        charge_partners(x, y, chamber),
+        seed_pairs(x.z, 0, x.upstream),
+        seed_pairs(x.z, x.upstream, len(x.z)),
+        seed_pairs(y.z, 0, len(y.z), split=y.upstream),
     )
 
 
@@ -118,6 +136,7 @@ def find_candidates(
 def _find(  # type: ignore[no-untyped-def]
     offsets, planes, cluster_position, cluster_charge, cluster_time, time_error, in_time, layout,
     partners, pairs_up, pairs_down, pairs_y, max_candidates,
+    out_offsets, out_hits, out_seed, out_time, out_number, reason,
 ):  # fmt: skip
     vx, vy = layout.x, layout.y
     nx, ny = len(vx.z), len(vy.z)
@@ -161,16 +180,10 @@ def _find(  # type: ignore[no-untyped-def]
     pairs, times = np.empty((max_candidates, 2), np.int64), np.empty(max_candidates)
 
     columns = len(layout.planes)
-    out_hits = np.empty((events * max_candidates, columns), np.int64)
-    out_seed = np.empty((events * max_candidates, 5))
-    out_time = np.empty(events * max_candidates)
-    out_offsets = np.zeros(events + 1, np.int64)
-    out_number = np.zeros(events, np.int64)
-    reason = np.zeros(events, np.uint8)
-    made = 0
+    out_offsets[0] = made = 0
 
     for e in range(events):
-        out_offsets[e + 1] = made
+        out_offsets[e + 1] = made  # where there is none
         n_hits_x = gather(
             e, x_plane, x_origin, x_scale, offsets, planes, cluster_position, cluster_time,
             time_error, in_time, x_start, x_position, x_time, x_weight, x_number,
@@ -266,12 +279,4 @@ def _find(  # type: ignore[no-untyped-def]
             out_time[made] = times[k]
             made += 1
         out_offsets[e + 1] = made
-    # Views: the memory behind their ends was never touched, hence costs nothing; copies would.
-    return (
-        out_offsets,
-        out_hits[:made],
-        out_seed[:made],
-        out_time[:made],
-        out_number,
-        reason,
-    )
+    return made

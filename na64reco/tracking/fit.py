@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from na64reco.errors import DataError
+from na64reco.events.spare import SPARE
 from na64reco.tracking.field import Field
 from na64reco.tracking.kalman import filter_tracks
 from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from na64reco.tracking.layout import Layout
     from na64reco.tracking.planes import Planes
 
-__all__ = ["Fits", "drop_wrong_hits", "fit_tracks", "residuals"]
+__all__ = ["Fits", "drop", "drop_wrong_hits", "fit", "fit_tables", "fit_tracks", "residuals"]
 
 _CHUNK: Final = 2000  # tracks whose states at all planes are held at once
 
@@ -47,12 +48,16 @@ class Fits:
     """Shape (tracks,): the fit converged, and the hits fix all parameters; else they are NaN."""
     first: NDArray[np.float64]
     """State at the first plane, shape (tracks, 5)."""
+    first_variance: NDArray[np.float64]
+    """Shape (tracks, 5)."""
     first_covariance: NDArray[np.float64]
-    """Shape (tracks, 5, 5)."""
+    """Shape (tracks, 5, 5); (tracks, 0, 0) where only variances were asked for."""
     last: NDArray[np.float64]
     """State at the ECAL's z, shape (tracks, 5)."""
+    last_variance: NDArray[np.float64]
+    """Shape (tracks, 5)."""
     last_covariance: NDArray[np.float64]
-    """Shape (tracks, 5, 5)."""
+    """Shape (tracks, 5, 5) or (tracks, 0, 0)."""
     chi2: NDArray[np.float64]
     ndf: NDArray[np.int64]
     p_value: NDArray[np.float64]
@@ -96,24 +101,47 @@ def fit_tracks(
         )
         raise DataError(msg)
     measured = np.ascontiguousarray(measured, np.float64)
-    tables = _tables(planes, layout)
-    fits = _fit(measured, np.ascontiguousarray(seeds, np.float64), tables)
+    tables = fit_tables(planes, layout)
+    fits = fit(measured, np.ascontiguousarray(seeds, np.float64), tables)
     if max_dropped > 0:
-        _drop(measured, fits, tables, max_dropped)
+        drop(measured, fits, tables, max_dropped)
     return fits
 
 
-def _fit(measured: NDArray[np.float64], seeds: NDArray[np.float64], tables: Any) -> Fits:
+def fit(
+    measured: NDArray[np.float64],
+    seeds: NDArray[np.float64],
+    tables: Any,
+    *,
+    covariances: bool = True,
+) -> Fits:
+    """`fit_tracks` with its `fit_tables`; of the ``covariances``, variances at least."""
     n = len(seeds)
-    first, last, chi2 = np.empty((n, 5)), np.empty((n, 5)), np.empty(n)
-    covariances = np.empty((n, 5, 5)), np.empty((n, 5, 5))
+    size = 5 if covariances else 0
+    real = np.dtype(np.float64)
+    first, first_variance, last, last_variance = (
+        SPARE.empty(5 * n, real).reshape(n, 5) for _ in range(4)
+    )
+    first_covariance, last_covariance = (np.empty((n, size, size)) for _ in range(2))
+    chi2 = np.empty(n)
     ok, ndf, p_value = filter_tracks(
-        measured, seeds, tables, first, covariances[0], last, covariances[1], chi2,
-        np.empty((0, 0, 0)),
+        measured, seeds, tables, first, first_variance, first_covariance, last, last_variance,
+        last_covariance, chi2, np.empty((0, 0, 0)),
     )  # fmt: skip
-    dropped = np.zeros(n, np.int64)
-    used = np.isfinite(measured)
-    return Fits(ok, first, covariances[0], last, covariances[1], chi2, ndf, p_value, dropped, used)
+    return Fits(
+        ok=ok,
+        first=first,
+        first_variance=first_variance,
+        first_covariance=first_covariance,
+        last=last,
+        last_variance=last_variance,
+        last_covariance=last_covariance,
+        chi2=chi2,
+        ndf=ndf,
+        p_value=p_value,
+        dropped=np.zeros(n, np.int64),
+        used=np.isfinite(measured),
+    )
 
 
 def drop_wrong_hits(
@@ -125,10 +153,12 @@ def drop_wrong_hits(
     each time the one that `outliers.choose` names. Where the p-value is no better in the end it is
     left with all its hits: then it is more than a wrong hit that is wrong.
     """
-    _drop(np.asarray(measured, np.float64), fits, _tables(planes, layout), most)
+    drop(np.asarray(measured, np.float64), fits, fit_tables(planes, layout), most)
 
 
-def _drop(measured: NDArray[np.float64], fits: Fits, tables: Any, most: int) -> None:
+def drop(measured: NDArray[np.float64], fits: Fits, tables: Any, most: int = 1) -> None:
+    """`drop_wrong_hits` with the `fit_tables`."""
+    covariances = fits.first_covariance.shape[1] > 0
     track = np.flatnonzero(fits.ok & (fits.p_value < SUSPECT))
     fitted, hits = _take(fits, track), measured[track]
     for dropped in range(1, most + 1):
@@ -139,7 +169,7 @@ def _drop(measured: NDArray[np.float64], fits: Fits, tables: Any, most: int) -> 
         if not len(track):
             return
         hits[np.arange(len(rows)), chosen[rows]] = np.nan
-        fitted = _fit(hits, fitted.first[rows], tables)
+        fitted = fit(hits, fitted.first[rows], tables, covariances=covariances)
         fitted.dropped[:] = dropped
         good = fitted.ok & (fitted.p_value >= SUSPECT)
         for field in fields(Fits):
@@ -167,7 +197,7 @@ def residuals(
         Two arrays (tracks, planes of the spectrometer).
     """
     hits = np.where(fits.used, measured, np.nan)
-    return _unbiased(hits, fits.first, _tables(planes, layout), of=measured)
+    return _unbiased(hits, fits.first, fit_tables(planes, layout), of=measured)
 
 
 def _unbiased(
@@ -184,10 +214,10 @@ def _unbiased(
         part = slice(start, start + _CHUNK)
         size = len(hits[part])
         store = np.full((size, 2 * columns, 35), np.nan)
-        scratch = np.empty((2, size, 5)), np.empty((2, size, 5, 5))
+        ends, covariances = np.empty((4, size, 5)), np.empty((size, 0, 0))
         filter_tracks(
             np.ascontiguousarray(hits[part]), np.ascontiguousarray(states[part]), tables,
-            scratch[0][0], scratch[1][0], scratch[0][1], scratch[1][1], np.empty(size), store,
+            ends[0], ends[1], covariances, ends[2], ends[3], covariances, np.empty(size), store,
         )  # fmt: skip
         unbiased(compared[part], store, tables[0], values[part], sigma[part])
     return values, sigma
@@ -269,7 +299,7 @@ def _path(
     return np.array(names, np.int64), np.array(values, np.float64)
 
 
-def _tables(planes: Planes, layout: Layout) -> tuple[Any, ...]:
+def fit_tables(planes: Planes, layout: Layout) -> tuple[Any, ...]:
     """What the kernels need to know: few arrays, since each costs time at every call.
 
     Planes (cos, sin, variance), magnets (length, field, loss to radiation, loss in matter before,

@@ -172,14 +172,18 @@ def _filter(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _put(s, rows, number, states, covariances):  # type: ignore[no-untyped-def]
-    """States and covariances of the tracks in the lanes."""
+def _put(s, rows, number, states, variances, covariances):  # type: ignore[no-untyped-def]
+    """States, variances and, where there is room, covariances of the tracks in the lanes."""
     for b in range(number):
         t = rows[b]
         for i in range(5):
             states[t, i] = s[REFERENCE + i * LANES + b] + s[DEVIATION + i * LANES + b]
-            for j in range(5):
-                covariances[t, i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
+            variances[t, i] = s[COVARIANCE + _FULL[i, i] * LANES + b]
+    if covariances.shape[1]:
+        for b in range(number):
+            for i in range(5):
+                for j in range(5):
+                    covariances[rows[b], i, j] = s[COVARIANCE + _FULL[i, j] * LANES + b]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -207,7 +211,7 @@ def p_value(chi2, ndf):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def filter_tracks(  # type: ignore[no-untyped-def]
-    measured, seeds, tables, first, first_cov, last, last_cov, chi2, store
+    measured, seeds, tables, first, first_var, first_cov, last, last_var, last_cov, chi2, store
 ):
     """Filter all tracks both ways, again about the result where the seed was far off.
 
@@ -221,8 +225,9 @@ def filter_tracks(  # type: ignore[no-untyped-def]
         against it, the elements (kind, number) and what lies before each (drift, sums of theta^2
         (1, a, a^2), variance of the energy); the distance from the last plane to the end; a
         `Field` whose pieces the magnets are, or None where all are uniform dipoles.
-    first, first_cov, last, last_cov, chi2
-        Filled: states and covariances at both ends.
+    first, first_var, first_cov, last, last_var, last_cov, chi2
+        Filled: states, their variances (tracks, 5) and covariances (tracks, 5, 5) at both ends;
+        covariances of shape (tracks, 0, 0) are left out.
     store
         Empty, or filled with the states and covariances predicted at every plane.
 
@@ -271,7 +276,7 @@ def filter_tracks(  # type: ignore[no-untyped-def]
                 values, rows, number, planes, magnets, names, steps, True, s, kept, alive,
                 scratch, store, field,
             )  # fmt: skip
-            _put(s, rows, number, last, last_cov)
+            _put(s, rows, number, last, last_var, last_cov)
             for b in range(number):
                 chi2[rows[b]] = s[CHI2 + b]
             # Against the beam about the same reference, from its place at the last plane.
@@ -282,7 +287,7 @@ def filter_tracks(  # type: ignore[no-untyped-def]
                 values, rows, number, planes, magnets, names_back, steps_back, False, s, kept,
                 alive, scratch, store, field,
             )  # fmt: skip
-            _put(s, rows, number, first, first_cov)
+            _put(s, rows, number, first, first_var, first_cov)
             for b in range(number):
                 t = rows[b]
                 if not (alive[b] and chi2[t] >= 0.0 and s[CHI2 + b] >= 0.0):
@@ -302,13 +307,15 @@ def filter_tracks(  # type: ignore[no-untyped-def]
             unknown = (
                 _UNKNOWN * _PRIOR[i] if i < 4 else _NOTHING * (_PRIOR_MOMENTUM * start[t, 4]) ** 2
             )
-            valid = valid and 0 < first_cov[t, i, i] < unknown
-            valid = valid and 0 < last_cov[t, i, i] < unknown
+            valid = valid and 0 < first_var[t, i] < unknown
+            valid = valid and 0 < last_var[t, i] < unknown
             valid = valid and np.isfinite(first[t, i]) and np.isfinite(last[t, i])
         ok[t] = valid
         if not valid:
             first[t, :] = np.nan
             last[t, :] = np.nan
+            first_var[t, :] = np.nan
+            last_var[t, :] = np.nan
             first_cov[t, :, :] = np.nan
             last_cov[t, :, :] = np.nan
             chi2[t] = np.nan
