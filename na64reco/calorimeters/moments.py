@@ -11,67 +11,78 @@ over all cells of both sections, x_i being the cells' middles.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["MOMENTS", "event_moments"]
+from na64reco.calorimeters.shares import FAST
+
+__all__ = ["event_core", "event_sums", "event_widths"]
 
 Array = NDArray[np.float64]
 
-MOMENTS: Final = 6
-"""Preshower, main section, share in 3x3, share in 5x5, width in x, width in y."""
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def event_sums(cells: Array) -> tuple[float, float]:  # pragma: no cover - compiled
+    """Energies of preshower and main section; `cells` has the shape (2, at least cells)."""
+    prs = main = 0.0
+    for cell in range(cells.shape[1]):
+        prs += cells[0, cell]
+        main += cells[1, cell]
+    return prs, main
+
+
+# Energies of cells are never NaN; without being told so the compiler cannot vectorise a maximum.
+@njit(cache=True, nogil=True, fastmath={*FAST, "nnan"}, error_model="numpy")
+def event_core(
+    cells: Array, nx: int, ny: int, both: Array
+) -> tuple[int, int, float, int]:  # pragma: no cover - compiled
+    """The most energetic cell (-1, -1 without energy), energy of 3x3 cells about it, cells hit.
+
+    Fills `both`, of a section's length: the sums of the sections.
+    """
+    hit, largest = 0, 0.0
+    for cell in range(len(both)):
+        prs, main = cells[0, cell], cells[1, cell]
+        hit += (prs != 0.0) + (main != 0.0)
+        energy = prs + main
+        both[cell] = energy
+        largest = energy if energy > largest else largest
+    if not largest > 0.0:
+        return -1, -1, 0.0, hit
+    most = 0
+    while both[most] != largest:
+        most += 1
+    ix, iy = most // ny, most % ny
+    near = 0.0
+    for i in range(max(ix - 1, 0), min(ix + 2, nx)):
+        for j in range(max(iy - 1, 0), min(iy + 2, ny)):
+            near += both[np.uint64(i * ny + j)]
+    return ix, iy, near, hit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def event_moments(
-    cells: Array, nx: int, ny: int, cell_x: float, cell_y: float, moments: Array
-) -> tuple[int, int, int]:  # pragma: no cover - compiled
-    """Fill `moments`; the most energetic cell (-1, -1 without energy) and the number of cells hit.
-
-    `cells` has the shape (sections, at least nx * ny). Shares are about the most energetic cell,
-    0 without energy; widths are in mm, NaN without energy.
-    """
-    hit, most, largest = 0, -1, 0.0
-    prs, total = 0.0, 0.0
-    sum_x = sum_y = sum_xx = sum_yy = 0.0
+def event_widths(
+    both: Array, nx: int, ny: int, cell_x: float, cell_y: float, ix: int, iy: int
+) -> tuple[float, float, float]:  # pragma: no cover - compiled
+    """Energy of 5x5 cells about (ix, iy), and the widths in x and y, mm; NaN without energy."""
+    if ix < 0:
+        return 0.0, np.nan, np.nan
+    total = wide = sum_x = sum_y = sum_xx = sum_yy = 0.0
     for i in range(nx):
         column = 0.0
         for j in range(ny):
-            cell = i * ny + j
-            both = cells[0, cell]
-            prs += both
-            hit += 1 if both != 0.0 else 0
-            for section in range(1, len(cells)):
-                energy = cells[section, cell]
-                hit += 1 if energy != 0.0 else 0
-                both += energy
-            if both > largest:
-                largest, most = both, cell
-            column += both
-            sum_y += both * j
-            sum_yy += both * j * j
+            energy = both[np.uint64(i * ny + j)]
+            column += energy
+            sum_y += energy * j
+            sum_yy += energy * j * j
+            wide += energy if abs(i - ix) < 3 and abs(j - iy) < 3 else 0.0
         total += column
         sum_x += column * i
         sum_xx += column * i * i
-    moments[0], moments[1] = prs, total - prs
-    moments[2] = moments[3] = 0.0
-    moments[4] = moments[5] = np.nan
-    if most < 0:
-        return -1, -1, hit
-    ix, iy = most // ny, most % ny
-    near = wide = 0.0
-    for section in range(len(cells)):
-        for i in range(max(ix - 2, 0), min(ix + 3, nx)):
-            for j in range(max(iy - 2, 0), min(iy + 3, ny)):
-                energy = cells[section, i * ny + j]
-                wide += energy
-                near += energy if abs(i - ix) < 2 and abs(j - iy) < 2 else 0.0
-    # Rounding may not make the whole smaller than its part.
-    moments[2], moments[3] = min(near / total, 1.0), min(wide / total, 1.0)
     mean_x, mean_y = sum_x / total, sum_y / total
-    moments[4] = cell_x * np.sqrt(max(sum_xx / total - mean_x * mean_x, 0.0))
-    moments[5] = cell_y * np.sqrt(max(sum_yy / total - mean_y * mean_y, 0.0))
-    return ix, iy, hit
+    return (
+        wide,
+        cell_x * np.sqrt(max(sum_xx / total - mean_x * mean_x, 0.0)),
+        cell_y * np.sqrt(max(sum_yy / total - mean_y * mean_y, 0.0)),
+    )

@@ -29,8 +29,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from na64reco.calorimeters.cuts import PUBLISHED_CUTS, published_cut
+from na64reco.calorimeters.moments import event_sums
 from na64reco.calorimeters.profile import DEPTH_RANGE, REFERENCE_ENERGY
-from na64reco.calorimeters.shares import FAST, fill_shares
+from na64reco.calorimeters.shares import (
+    FAST,
+    AxisLanes,
+    aligned,
+    axis_lanes,
+    fill_shares,
+    work_room,
+)
 
 if TYPE_CHECKING:
     from na64reco.calorimeters.profile import ShowerProfile
@@ -42,6 +51,7 @@ __all__ = [
     "Room",
     "event_shape",
     "expectation",
+    "lateness",
     "make_room",
     "published_cut",
     "shape_statistic",
@@ -55,13 +65,6 @@ Pair = tuple[float, float]
 _SMALLEST_PRS: Final = 1e-3
 _SMALLEST_SUM: Final = 0.02
 """GeV; sections with less are judged as if they had it."""
-_LAST_CUT: Final = 4.0
-_CUT_STEP: Final = 5.0
-PUBLISHED_CUTS: Final = np.array([
-    2.5, 3.86, 3.25, 2.915, 2.83, 2.85, 2.93, 3.035, 3.16, 3.285, 3.385, 3.51, 3.6, 3.685, 3.74,
-    3.695, _LAST_CUT,
-])  # fmt: skip
-"""In bins of 5 GeV from 0 on, and above the last; public analyses of NA64."""
 _LEVEL_RANGE: Final = (float(np.log(0.05)), float(np.log(2.0)))
 _ANY: Final = 1e-6
 """Inverse variance of the section's energy: none is expected."""
@@ -82,8 +85,7 @@ class Expectation(NamedTuple):
     ny: int
     cell_x: float
     cell_y: float
-    weight: Array
-    sigma: Array
+    axis: AxisLanes
     growth: Pair
     depth: Pair
     quantum: Pair
@@ -103,8 +105,9 @@ class Expectation(NamedTuple):
 
 def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Array) -> Expectation:
     """Parameters and squares of them; `threshold` of the cells, GeV, shape (2, nx, ny)."""
-    cells = calorimeter.nx * calorimeter.ny
-    stride = -(-cells // _LANES) * _LANES
+    cells, axis = calorimeter.nx * calorimeter.ny, axis_lanes(profile, calorimeter)
+    # Shares are filled row by row, and the last row is as long as there are lanes.
+    stride = -(-(cells - calorimeter.ny + axis.row) // _LANES) * _LANES
     finite = np.zeros((2, stride))
     finite[:, :cells] = np.where(np.isfinite(threshold), threshold, 0.0).reshape(2, cells)
     return Expectation(
@@ -112,8 +115,7 @@ def expectation(profile: ShowerProfile, calorimeter: Calorimeter, threshold: Arr
         ny=calorimeter.ny,
         cell_x=calorimeter.cell_x,
         cell_y=calorimeter.cell_y,
-        weight=profile.weight,
-        sigma=profile.sigma,
+        axis=axis,
         growth=_pair(profile.growth),
         depth=_pair(profile.depth),
         quantum=_pair(profile.quantum),
@@ -140,16 +142,14 @@ def _pair(values: Array) -> Pair:
 class Room(NamedTuple):
     """Memory that `event_shape` works in."""
 
-    axes: Array
-    sigma: Array
-    weight: Array
-    grid: tuple[Array, Array, Array, Array]
-    """Shares of a section's cells, their slopes in x, in y and with the width, (nx, ny) each."""
+    shares: Array
+    """What `fill_shares` works in."""
     share: Array
-    """The same memory, flat and with padding that stays 0, shape (stride,)."""
+    """Shares of a section's cells, with padding that stays 0, shape (stride,)."""
     slope_x: Array
     slope_y: Array
     wide: Array
+    """How they change with x, y and the width."""
     weights: Array
     """Inverse variances, shape (stride,)."""
     residuals: Array
@@ -159,20 +159,16 @@ class Room(NamedTuple):
 
 def make_room(expected: Expectation) -> Room:
     """Memory for one thread."""
-    nx, ny, terms = expected.nx, expected.ny, expected.weight.shape[1]
-    share, slope_x, slope_y, wide = flat = np.zeros((4, expected.threshold.shape[1]))
-    first, second, third, fourth = (row[: nx * ny].reshape(nx, ny) for row in flat)
+    stride = expected.threshold.shape[1]
+    share, slope_x, slope_y, wide, weights, residuals = (aligned(stride) for _ in range(6))
     return Room(
-        axes=np.zeros((6, terms, max(nx, ny))),
-        sigma=np.zeros(terms),
-        weight=np.zeros(terms),
-        grid=(first, second, third, fourth),
+        shares=work_room(expected.axis),
         share=share,
         slope_x=slope_x,
         slope_y=slope_y,
         wide=wide,
-        weights=np.zeros(len(share)),
-        residuals=np.zeros(len(share)),
+        weights=weights,
+        residuals=residuals,
         matrix=np.zeros((_MODES, _MODES)),
         vector=np.zeros(_MODES),
     )
@@ -266,8 +262,9 @@ def _shapes(
     cells = energies.shape[2]
     for event in range(len(energies)):
         padded[:, :cells] = energies[event]
-        found[0, event], found[1, event], _ = event_shape(
-            padded, x[event], y[event], error[event], expected, room
+        prs, main = event_sums(padded)
+        found[0, event], found[1, event] = event_shape(
+            padded, prs, main, x[event], y[event], error[event], expected, room
         )
 
 
@@ -293,57 +290,56 @@ def _explained(matrix: Array, vector: Array) -> float:  # pragma: no cover - com
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def published_cut(energy: float) -> float:  # pragma: no cover - compiled
-    """Cut at an energy (GeV), interpolated between the middles of the bins."""
-    place = energy / _CUT_STEP - 0.5
-    if place >= len(PUBLISHED_CUTS) - 1:
-        return _LAST_CUT
-    index = int(max(place, 0.0))
-    part = max(place, 0.0) - index
-    below, above = PUBLISHED_CUTS[index], PUBLISHED_CUTS[index + 1]
-    return float(below + part * (above - below))
+def lateness(
+    prs: float, total: float, expected: Expectation
+) -> tuple[float, float]:  # pragma: no cover - compiled
+    """Logarithm of the expected preshower's share over the measured one, and its pull."""
+    late = (
+        expected.share_log
+        + expected.share_slope * np.log(max(total, 1.0) / REFERENCE_ENERGY)
+        - np.log(max(prs / total, _SMALLEST_PRS))
+    )
+    return late, late / (expected.share_late if late > 0.0 else expected.share_early)
 
 
 # With Python's errors of division (numba's default) the loops over cells would not be vectorised.
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def event_shape(
-    energies: Array, x: float, y: float, error: float, expected: Expectation, room: Room
-) -> tuple[float, float, float]:  # pragma: no cover - compiled
-    """chi2, T, and the pull of the preshower's share, above 0 for showers that began late.
-
-    `energies` has the shape (2, stride), 0 in the padding.
-    """
+    energies: Array,
+    prs: float,
+    main: float,
+    x: float,
+    y: float,
+    error: float,
+    expected: Expectation,
+    room: Room,
+) -> tuple[float, float]:  # pragma: no cover - compiled
+    """chi2 and T; `energies` has the shape (2, stride), 0 in the padding, and sums prs and main."""
     stride = expected.threshold.shape[1]
-    prs, main = 0.0, 0.0
-    for cell in range(stride):
-        prs += energies[0, cell]
-        main += energies[1, cell]
     total = prs + main
     if not (total > 0.0 and np.isfinite(x) and np.isfinite(y)):
-        return np.nan, np.nan, np.nan
+        return np.nan, np.nan
     share, slope_x, slope_y, wide = room.share, room.slope_x, room.slope_y, room.wide
     matrix, vector, weights, residuals = room.matrix, room.vector, room.weights, room.residuals
-    sigmas, terms, axes, grid = room.sigma, room.weight, room.axes, room.grid
     noises, thresholds = expected.noise2, expected.threshold
-    sigma, weight_of = expected.sigma, expected.weight
     log_energy = np.log(max(total, 1.0) / REFERENCE_ENERGY)
-    late = (
-        expected.share_log
-        + expected.share_slope * log_energy
-        - np.log(max(prs / total, _SMALLEST_PRS))
-    )
-    pull = late / (expected.share_late if late > 0.0 else expected.share_early)
+    late, pull = lateness(prs, total, expected)
     depth = min(max(np.exp(-late) - 1.0, _EARLIEST), _LATEST)
     statistic = pull * pull
     for section in range(2):
-        grown = np.exp(expected.growth[section] * log_energy)
-        for k in range(len(sigmas)):
-            sigmas[k] = sigma[section, k] * grown
-            terms[k] = weight_of[section, k]
-        terms[0] *= np.exp(expected.depth[section] * depth)
         fill_shares(
-            x, y, expected.cell_x, expected.cell_y, terms, sigmas, axes, *grid,
-        )  # fmt: skip
+            x,
+            y,
+            np.exp(expected.growth[section] * log_energy),
+            np.exp(expected.depth[section] * depth),
+            section,
+            expected.axis,
+            room.shares,
+            share,
+            slope_x,
+            slope_y,
+            wide,
+        )
         energy = max(prs if section == 0 else main, 0.0)
         poisson = expected.quantum[section] * energy + expected.single2[section]
         relative = expected.calibration2 * energy * energy
@@ -395,4 +391,4 @@ def event_shape(
     level = expected.level[0] + at_energy * (expected.level[1] + at_energy * expected.level[2])
     power = np.exp(expected.power * (np.log(max(statistic, 1e-6)) - level))
     chi2 = published_cut(total) * power
-    return chi2, statistic, pull
+    return chi2, statistic

@@ -8,7 +8,7 @@ The formulas are those of :mod:`na64reco.calorimeters.profile`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from na64reco.calorimeters.profile import ShowerProfile
     from na64reco.setup import Calorimeter
 
-__all__ = ["FAST", "expected_shares", "fill_shares", "share_modes"]
+__all__ = [
+    "FAST",
+    "AxisLanes",
+    "aligned",
+    "axis_lanes",
+    "expected_shares",
+    "fill_shares",
+    "share_modes",
+    "work_room",
+]
 
 FAST: Final = {"reassoc", "contract", "arcp", "nsz"}
 """Freedom of the compiler to reorder sums; NaN and infinities keep their meaning."""
@@ -86,30 +95,82 @@ def share_modes(
     arrays = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (x, y, energy, depth)))
     x, y, energy, q = (np.ascontiguousarray(a) for a in arrays)
     modes = np.empty((len(x), 2, 4, calorimeter.nx, calorimeter.ny))
+    axis = axis_lanes(profile, calorimeter)
     _fill_all(
         x,
         y,
         energy,
         np.clip(q, *DEPTH_RANGE),
-        calorimeter.cell_x,
-        calorimeter.cell_y,
-        profile.weight,
-        profile.sigma,
         profile.growth,
         profile.depth,
+        axis,
+        work_room(axis),
+        np.empty((4, calorimeter.nx * calorimeter.ny + axis.row)),
         modes,
     )
     return modes
 
 
+class AxisLanes(NamedTuple):
+    """The edges of the cells as kernels take them: lanes of equal loops, see `axis_lanes`."""
+
+    nx: int
+    ny: int
+    row: int
+    """Lanes of one direction."""
+    lanes: tuple[int, ...]
+    """As many entries as `row`: how long a tuple is the compiler knows, so that loops over lanes
+    become whole vectors."""
+    table: Array
+    """Flat; for each section what `_TABLE` names, in lanes (term, direction, edge)."""
+
+
+_LANES: Final = 8
+_TABLE: Final = 4
+"""Edges, inverse widths in the lanes along x (else 0), the same along y, and weights: those of the
+terms along x, 1 along y, 0 in lanes without a cell."""
+_TERMS: Final = 4
+
+
+def axis_lanes(profile: ShowerProfile, calorimeter: Calorimeter) -> AxisLanes:
+    """Edges over widths at 100 GeV, inverse widths and weights of every lane.
+
+    A lane is the lower edge of a cell. Behind the last cell the last edge is repeated: nothing is
+    between equal edges.
+    """
+    cells = (calorimeter.nx, calorimeter.ny)
+    row = -(-(max(cells) + 1) // _LANES) * _LANES
+    table = np.zeros((len(profile.sigma), _TABLE, _TERMS, 2, row))
+    for axis, (number, width) in enumerate(
+        zip(cells, (calorimeter.cell_x, calorimeter.cell_y), strict=True)
+    ):
+        edges = (np.minimum(np.arange(row), number) - 0.5 * number) * width
+        table[:, 0, :, axis] = edges / profile.sigma[:, :, None]
+        table[:, 1 + axis, :, axis] = 1.0 / profile.sigma[:, :, None]
+        table[:, 3, :, axis, :number] = 1.0 if axis else profile.weight[:, :, None]
+    return AxisLanes(*cells, row, tuple(range(row)), aligned(table.size, table.ravel()))
+
+
+def aligned(number: int, values: Array | float = 0.0) -> Array:
+    """Array that begins where a line of the processor's cache does: vectors do not cross lines."""
+    line = 64
+    room = np.empty(8 * number + line, dtype=np.uint8)
+    start = -room.ctypes.data % line
+    found: Array = room[start : start + 8 * number].view(np.float64)
+    found[:] = values
+    return found
+
+
+def work_room(lanes: AxisLanes) -> Array:
+    """Memory that `fill_shares` works in."""
+    return aligned(_WORK * lanes.row)
+
+
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _normal(t: float) -> tuple[float, float]:  # pragma: no cover - compiled
     """Distribution function and density of the normal distribution."""
-    # Most Gaussians are narrow, so that most edges of cells are far away.
-    if t <= -_CDF_RANGE:
-        return 0.0, 0.0
-    if t >= _CDF_RANGE:
-        return 1.0, 0.0
+    t = t if t > -_CDF_RANGE else -_CDF_RANGE
+    t = t if t < _CDF_RANGE else _CDF_RANGE
     index = int((t + _CDF_RANGE) * _CDF_PER_UNIT + 0.5)
     point = index * (1.0 / _CDF_PER_UNIT) - _CDF_RANGE
     d = t - point
@@ -120,45 +181,25 @@ def _normal(t: float) -> tuple[float, float]:  # pragma: no cover - compiled
     )
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def _fill_axis(
-    position: float,
-    cell: float,
-    cells: int,
-    sigma: float,
-    work: Array,
-    row: int,
-    k: int,
-) -> float:  # pragma: no cover - compiled
-    """One Gaussian's integrals over each cell of one axis, into work[row, k]; their sum is given.
-
-    Behind them, in work[row + 1, k] and work[row + 2, k], are their slopes with the position and
-    with the logarithm of the width.
-    """
-    # The whole array and places in it: numba counts references to each view, which took longer.
-    inverse = 1.0 / sigma
-    t, step = (-0.5 * cells * cell - position) * inverse, cell * inverse
-    first, density = _normal(t)
-    cdf, moment = first, t * density
-    for i in range(cells):
-        t += step
-        next_cdf, next_density = _normal(t)
-        next_moment = t * next_density
-        work[row, k, i] = next_cdf - cdf
-        work[row + 1, k, i] = (density - next_density) * inverse
-        work[row + 2, k, i] = moment - next_moment
-        cdf, density, moment = next_cdf, next_density, next_moment
-    return cdf - first
+# Parts of the memory that `fill_shares` works in, in rows. Parts of one array at fixed distances:
+# of several arrays a loop would have to find out each time that they do not overlap.
+_ROWS: Final = 2 * _TERMS
+_DENSITY: Final = _ROWS + 1
+_MOMENT: Final = 2 * (_ROWS + 1)
+_INTEGRAL: Final = 3 * (_ROWS + 1)
+_SLOPE: Final = _INTEGRAL + _ROWS
+_WIDE: Final = _SLOPE + _ROWS
+_WORK: Final = _WIDE + _ROWS
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def fill_shares(
     x: float,
     y: float,
-    cell_x: float,
-    cell_y: float,
-    weight: Array,
-    sigma: Array,
+    grown: float,
+    tilt: float,
+    section: int,
+    axis: AxisLanes,
     work: Array,
     share: Array,
     slope_x: Array,
@@ -167,42 +208,77 @@ def fill_shares(
 ) -> None:  # pragma: no cover - compiled
     """Shares of all cells of one section for one impact point, and what they change by.
 
-    `work` has the shape (6, 4, max(nx, ny)), for integrals, slopes and changes with the width of
-    each term along x, then along y; `share`, `slope_x` and `slope_y` (per mm), `wide`
-    (per unit of the logarithm of the width), shape (nx, ny), are filled. How the normalisation
-    changes is left out: it is as if the whole energy changed.
+    The Gaussians are `grown` times as wide as at 100 GeV, the first weighs `tilt` times as much.
+    `share`, `slope_x` and `slope_y` (per mm), `wide` (per unit of the logarithm of the width) are
+    filled, cell after cell, then row - ny zeros. How the normalisation changes is left out: it is
+    as if the whole energy changed.
     """
-    nx, ny = share.shape
+    table, nx, ny = axis.table, axis.nx, axis.ny
+    row = len(axis.lanes)
+    lanes = _ROWS * row
+    # Unsigned places: numba would look for negative ones otherwise, and loops stay scalar.
+    start, one = np.uint64(section) * np.uint64(_TABLE * lanes), np.uint64(lanes)
+    narrow = 1.0 / grown
+    for lane in range(lanes):
+        at = start + np.uint64(lane)
+        t = (table[at] - x * table[at + one] - y * table[at + one + one]) * narrow
+        cdf, density = _normal(t)
+        work[lane] = cdf
+        work[_DENSITY * row + lane] = density
+        work[_MOMENT * row + lane] = t * density
+    for lane in range(lanes):
+        at = start + np.uint64(lane)
+        weight = table[at + one + one + one]
+        inverse = (table[at + one] + table[at + one + one]) * narrow
+        density = work[_DENSITY * row + lane] - work[_DENSITY * row + lane + 1]
+        moment = work[_MOMENT * row + lane] - work[_MOMENT * row + lane + 1]
+        work[_INTEGRAL * row + lane] = (work[lane + 1] - work[lane]) * weight
+        work[_SLOPE * row + lane] = density * inverse * weight
+        work[_WIDE * row + lane] = moment * weight
     total = 0.0
-    for k in range(len(weight)):
-        all_x = _fill_axis(x, cell_x, nx, sigma[k], work, 0, k)
-        all_y = _fill_axis(y, cell_y, ny, sigma[k], work, 3, k)
-        total += weight[k] * all_x * all_y
+    for k in range(_TERMS):
+        first = 2 * k * row
+        weight = table[start + one + one + one + np.uint64(first)] * (tilt if k == 0 else 1.0)
+        all_x = work[first + nx] - work[first]
+        total += weight * all_x * (work[first + row + ny] - work[first + row])
     # Far outside the calorimeter nothing is left to share out.
     factor = 1.0 / total if total > 1e-9 else 0.0
-    # The terms are written out (there are four): as a loop they cost twice the time.
-    w0, w1, w2, w3 = factor * weight[0], factor * weight[1], factor * weight[2], factor * weight[3]
+    tilt *= factor
+    # The terms are written out (there are four), and each result has a loop of its own with a
+    # length that the compiler does not know: only so these loops become vectors.
+    # Of the lanes along y: integrals f, slopes g, changes with the width h of the terms.
+    f0, g0, h0 = _INTEGRAL * row + row, _SLOPE * row + row, _WIDE * row + row
+    f1, g1, h1 = f0 + 2 * row, g0 + 2 * row, h0 + 2 * row
+    f2, g2, h2 = f1 + 2 * row, g1 + 2 * row, h1 + 2 * row
+    f3, g3, h3 = f2 + 2 * row, g2 + 2 * row, h2 + 2 * row
+    term = np.uint64(2 * row)
     for i in range(nx):
-        a0, a1, a2, a3 = (
-            w0 * work[0, 0, i],
-            w1 * work[0, 1, i],
-            w2 * work[0, 2, i],
-            w3 * work[0, 3, i],
-        )
-        b0, b1 = w0 * work[1, 0, i], w1 * work[1, 1, i]
-        b2, b3 = w2 * work[1, 2, i], w3 * work[1, 3, i]
-        c0, c1 = w0 * work[2, 0, i], w1 * work[2, 1, i]
-        c2, c3 = w2 * work[2, 2, i], w3 * work[2, 3, i]
-        for j in range(ny):
-            y0, y1, y2, y3 = work[3, 0, j], work[3, 1, j], work[3, 2, j], work[3, 3, j]
-            share[i, j] = a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
-            slope_x[i, j] = b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
-            slope_y[i, j] = (
-                a0 * work[4, 0, j] + a1 * work[4, 1, j] + a2 * work[4, 2, j] + a3 * work[4, 3, j]
+        cell = np.uint64(i) * np.uint64(ny)
+        at = np.uint64(_INTEGRAL * row + i)
+        a0, a1 = tilt * work[at], factor * work[at + term]
+        a2, a3 = factor * work[at + term + term], factor * work[at + term + term + term]
+        for j in range(axis.row):
+            share[cell + np.uint64(j)] = (
+                a0 * work[f0 + j] + a1 * work[f1 + j] + a2 * work[f2 + j] + a3 * work[f3 + j]
             )
-            wide[i, j] = (
-                c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
-                + a0 * work[5, 0, j] + a1 * work[5, 1, j] + a2 * work[5, 2, j] + a3 * work[5, 3, j]
+        for j in range(axis.row):
+            slope_y[cell + np.uint64(j)] = (
+                a0 * work[g0 + j] + a1 * work[g1 + j] + a2 * work[g2 + j] + a3 * work[g3 + j]
+            )
+        at = np.uint64(_SLOPE * row + i)
+        b0, b1 = tilt * work[at], factor * work[at + term]
+        b2, b3 = factor * work[at + term + term], factor * work[at + term + term + term]
+        for j in range(axis.row):
+            slope_x[cell + np.uint64(j)] = (
+                b0 * work[f0 + j] + b1 * work[f1 + j] + b2 * work[f2 + j] + b3 * work[f3 + j]
+            )
+        at = np.uint64(_WIDE * row + i)
+        c0, c1 = tilt * work[at], factor * work[at + term]
+        c2, c3 = factor * work[at + term + term], factor * work[at + term + term + term]
+        for j in range(axis.row):
+            wide[cell + np.uint64(j)] = (
+                c0 * work[f0 + j] + c1 * work[f1 + j] + c2 * work[f2 + j] + c3 * work[f3 + j]
+                + a0 * work[h0 + j] + a1 * work[h1 + j] + a2 * work[h2 + j] + a3 * work[h3 + j]
             )  # fmt: skip
 
 
@@ -212,24 +288,23 @@ def _fill_all(
     y: Array,
     energy: Array,
     depth: Array,
-    cell_x: float,
-    cell_y: float,
-    weight: Array,
-    sigma: Array,
     growth: Array,
     per_depth: Array,
+    axis: AxisLanes,
+    work: Array,
+    room: Array,
     modes: Array,
 ) -> None:  # pragma: no cover - compiled
-    _, sections, _, nx, ny = modes.shape
-    work = np.empty((6, weight.shape[1], max(nx, ny)))
-    tilted = np.empty(weight.shape[1])
-    for event in range(len(x)):
+    events, sections, kinds, nx, ny = modes.shape
+    for event in range(events):
         for section in range(sections):
             grown = (max(energy[event], 1.0) / REFERENCE_ENERGY) ** growth[section]
-            tilted[:] = weight[section]
-            tilted[0] *= np.exp(per_depth[section] * depth[event])
-            one = modes[event, section]
+            tilt = np.exp(per_depth[section] * depth[event])
             fill_shares(
-                x[event], y[event], cell_x, cell_y, tilted, sigma[section] * grown,
-                work, one[0], one[1], one[2], one[3],
+                x[event], y[event], grown, tilt, section, axis, work,
+                room[0], room[1], room[2], room[3],
             )  # fmt: skip
+            for kind in range(kinds):
+                for i in range(nx):
+                    for j in range(ny):
+                        modes[event, section, kind, i, j] = room[kind, i * ny + j]
