@@ -1,4 +1,4 @@
-"""Starting numba and scipy without what they do not need here.
+"""Starting numba and scipy without what they do not need here, and compiling nothing twice.
 
 Before its first kernel numba loads the extensions that other libraries register with it: awkward's
 and vector's, so that kernels may take their arrays. Ours take numpy's only, and loading them costs
@@ -6,23 +6,39 @@ and vector's, so that kernels may take their arrays. Ours take numpy's only, and
 
 scipy looks at every name of numpy when it is loaded itself, and with that loads what numpy would
 load at its first use only: a compiler of Fortran, tools for tests. That costs 0.06 s.
+
+Processes that start together (workers, tests) come to the same kernels at the same time. Before
+any of them is in the cache, each process would compile all, for a minute; here the others wait for
+the first one and load what it has made.
 """
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
 import sys
+import tempfile
+import zlib
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["lean_numba", "lean_start", "numpy_as_needed"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["compile_once", "lean_numba", "lean_start", "numpy_as_needed"]
 
 _LATER = ("ctypeslib", "f2py", "testing")
 """Parts of numpy that it loads when they are used."""
 
 
 def lean_start() -> None:
-    """Both, for processes that are ours alone (commands, workers)."""
+    """All of the following, for processes that are ours alone (commands, workers)."""
     numpy_as_needed()
     lean_numba()
+    compile_once()
 
 
 def lean_numba() -> None:
@@ -51,3 +67,57 @@ def numpy_as_needed() -> None:
         sys.modules[name] = module
         spec.loader.exec_module(module)
         setattr(np, part, module)
+
+
+@cache
+def compile_once() -> None:
+    """Compile a cached kernel in one process at a time; for processes that are ours alone."""
+    from numba.core.dispatcher import Dispatcher
+
+    original = Dispatcher.compile
+
+    def compile_kernel(self: Any, signature: Any) -> Any:
+        if not _is_cached(self):
+            return original(self, signature)
+        code = self.py_func.__code__
+        with _only_here(f"{code.co_filename}:{code.co_firstlineno}"):
+            return original(self, signature)
+
+    Dispatcher.compile = compile_kernel  # type: ignore[method-assign, assignment]
+
+
+def _is_cached(dispatcher: Any) -> bool:
+    from numba.core.caching import FunctionCache
+
+    return isinstance(dispatcher._cache, FunctionCache)  # noqa: SLF001
+
+
+@contextmanager
+def _only_here(name: str) -> Iterator[None]:
+    """Wait until no other process of this user is inside with the same name."""
+    file = _lock_file()
+    # A lock on one byte for each name: it ends with its process, and where processes wait for
+    # each other in a circle, the system says so.
+    place = zlib.crc32(name.encode())
+    locked = False
+    if file is not None:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, place)
+            locked = True
+        except OSError:  # a circle, or a file system without locks: compiled twice, and as well
+            pass
+    try:
+        yield
+    finally:
+        if file is not None and locked:
+            fcntl.lockf(file, fcntl.LOCK_UN, 1, place)
+
+
+@cache
+def _lock_file() -> int | None:
+    """Open for as long as the process lives: to close it would end all its locks."""
+    path = Path(tempfile.gettempdir()) / f"na64reco-{os.getuid()}.lock"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None

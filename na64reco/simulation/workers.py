@@ -15,6 +15,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from na64reco.errors import Na64recoError
+from na64reco.numba_start import lean_start
 from na64reco.simulation.batches import Job, Made, make_batch
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _interrupts_held() -> Iterator[None]:
 def _begin(job: Job) -> None:
     global _job  # noqa: PLW0603 - what a worker is for
     _job = job
+    lean_start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
