@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from na64reco.events import touching
-from na64reco.events.remote import is_xrootd, remote_system
+from na64reco.events.remote import is_xrootd, prepare
 from na64reco.processors.fileset import FilesetError
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def remote_files(url: str) -> tuple[str, ...]:
 
 
 def _expanded(url: str, server: str, path: str, query: str) -> tuple[str, ...]:
-    lister = _Lister(remote_system(f"{server}/")[0], query)
-    kind = lister.kind(path.rstrip("/"))
-    if kind is not None and kind != "directory" and not path.endswith("/"):
+    lister = _Lister(server, query)
+    is_folder = lister.is_folder(path.rstrip("/"))
+    if is_folder is False and not path.endswith("/"):
         return (url,)
-    if kind == "directory":
+    if is_folder:
         folder, parts = path.rstrip("/"), ["*.root"]
     elif _is_pattern(path):
         folder, parts = _split(path)
@@ -70,7 +71,7 @@ def _expanded(url: str, server: str, path: str, query: str) -> tuple[str, ...]:
         msg = f"There is no {'folder' if path.endswith('/') else 'file or folder'} {url}."
         raise FilesetError(msg)
     where = f"{server}/{folder}"
-    if lister.kind(folder) != "directory":
+    if not lister.is_folder(folder):
         msg = f"No file matches {url}: there is no folder {where}."
         raise FilesetError(msg)
     found = sorted(f"{server}/{place}{query}" for place in lister.matches(folder, parts))
@@ -106,36 +107,47 @@ class _Lister:
 
     Parameters
     ----------
-    system
-        Of fsspec. Its own `glob` leaves out what cannot be listed without a word.
+    server
+        The beginning of its URLs, or of those of the redirector of many.
     query
         What goes to the server with each path (a token, for instance).
     """
 
-    def __init__(self, system: Any, query: str) -> None:
-        system.invalidate_cache()
-        self._system = system
+    # Not fsspec: its `glob` leaves out what cannot be listed without a word, and its `ls` asks one
+    # of the servers behind a redirector for the files of all.
+    def __init__(self, server: str, query: str) -> None:
+        prepare(f"{server}/")
+        client: Any = importlib.import_module("XRootD.client")
+        self._flags: Any = importlib.import_module("XRootD.client.flags")
+        self._files = client.FileSystem(server)
+        if not self._files.url.is_valid():
+            msg = "there is no name of a server in it"
+            raise ValueError(msg)
         self._query = query
 
-    def kind(self, path: str) -> str | None:
-        """What is there, in fsspec's words; None for nothing."""
-        try:
-            return str(self._system.info((path or "/") + self._query)["type"])
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) or _NOT_FOUND.search(str(error)):
-                return None
-            raise
+    def is_folder(self, path: str) -> bool | None:
+        """Whether it is a folder; None if nothing is there."""
+        status, found = self._files.stat((path or "/") + self._query)
+        if status.ok:
+            return bool(found.flags & self._flags.StatInfoFlags.IS_DIR)
+        if _NOT_FOUND.search(status.message):
+            return None
+        raise OSError(status.message)
 
     def names(self, folder: str) -> dict[str, bool]:
         """What is in a folder, sorted, and whether each is a folder itself."""
-        place = (folder or "/") + self._query
-        entries = self._system.ls(place, detail=True, force_update=True)
-        found = {str(e["name"]): e["type"] == "directory" for e in entries}
-        if place in found:
-            # What fsspec-xrootd gives for a folder that the server does not open.
-            msg = f"the folder {folder} cannot be listed"
+        flags = self._flags.DirListFlags
+        status, found = self._files.dirlist(
+            (folder or "/") + self._query, flags.STAT | flags.LOCATE | flags.MERGE
+        )
+        if not status.ok:
+            raise OSError(status.message)
+        if status.code:
+            msg = f"[FATAL] only some of the servers list {folder or '/'}"
             raise OSError(msg)
-        return {name.rpartition("/")[2]: found[name] for name in sorted(found)}
+        directory = self._flags.StatInfoFlags.IS_DIR
+        names = {str(e.name): bool(e.statinfo.flags & directory) for e in found}
+        return {name: names[name] for name in sorted(names)}
 
     def matches(self, folder: str, parts: list[str]) -> Iterator[str]:
         """Paths below a folder that fit a pattern, given part by part."""

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,34 +48,58 @@ if shutil.which("xrootd") is None:
     pytest.skip("there is no XRootD server: apt-get install xrootd-server", allow_module_level=True)
 
 
-class Server:
-    """An XRootD server of one folder."""
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
-    def __init__(self, folder):
-        self.folder = folder
+
+class Server:
+    """An XRootD server of one folder.
+
+    Parameters
+    ----------
+    files
+        What is in the folder, by name there.
+    role
+        Lines of its configuration that make it one of several.
+    """
+
+    def __init__(self, files, *, role=""):
+        # Not below pytest's own folder, which the server's user may not enter.
+        self.folder = folder = Path(tempfile.mkdtemp(prefix="na64reco-xrootd-"))
         self.data = folder / "data"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         (folder / "server.cfg").write_text(
-            f"xrd.port {self.port}\nxrd.network nodnr\nall.export /\noss.localroot {self.data}\n"
+            f"xrd.network nodnr\nall.export /\noss.localroot {self.data}\n"
             f"all.adminpath {folder}/admin\nall.pidpath {folder}/admin\n"
-            "xrootd.chksum max 2 adler32\n"
+            f"xrootd.chksum max 2 adler32\n{role}"
+            f"if exec xrootd\nxrd.port {self.port}\nfi\n"
         )
-        self.process = None
+        (folder / "admin").mkdir()
+        self.data.mkdir()
+        for name, file in files.items():
+            (self.data / name).parent.mkdir(exist_ok=True)
+            shutil.copy(file, self.data / name)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o777)
+        self.process = self.of_cluster = None
 
     def url(self, name):
         return f"root://127.0.0.1:{self.port}//{name}"
 
-    def start(self):
+    def _launch(self, program):
         # It refuses to be root's.
         user = ("-R", "nobody") if os.getuid() == 0 else ()
-        self.process = subprocess.Popen(
-            ["xrootd", "-c", "server.cfg", "-l", "server.log", *user],
+        return subprocess.Popen(
+            [program, "-c", "server.cfg", "-l", f"{program}.log", *user],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+    def start(self):
+        self.process = self._launch("xrootd")
         end = time.monotonic() + 30
         while time.monotonic() < end:
             with socket.socket() as probe:
@@ -84,9 +109,20 @@ class Server:
             time.sleep(0.1)
         pytest.fail("the server does not answer")
 
+    def join(self):
+        """Start what connects it with the others of a cluster."""
+        self.of_cluster = self._launch("cmsd")
+
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+    def remove(self):
+        for process in (self.process, self.of_cluster):
+            if process is not None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def replace(self, name, content):
         """Another file under the name, and of a later time: sums are kept for size and second."""
@@ -98,20 +134,11 @@ class Server:
 
 @pytest.fixture(scope="module")
 def one_server(data_files):
-    # Not below pytest's own folder, which the server's user may not enter.
-    folder = Path(tempfile.mkdtemp(prefix="na64reco-xrootd-"))
-    (folder / "data" / "set").mkdir(parents=True)
-    (folder / "admin").mkdir()
-    shutil.copy(SAMPLE, folder / "data" / "physics.root")
-    for file, name in zip(data_files, NAMES, strict=True):
-        shutil.copy(file, folder / "data" / "set" / name)
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o777)
-    found = Server(folder)
+    files = {f"set/{name}": file for file, name in zip(data_files, NAMES, strict=True)}
+    found = Server({"physics.root": SAMPLE, **files})
     found.start()
     yield found
-    found.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    found.remove()
 
 
 @pytest.fixture
@@ -271,7 +298,7 @@ def test_a_folder_stands_for_its_files_and_a_name_for_itself(server):
         ("physics.root/", r"There is no folder \S+physics.root/"),
         ("set/*n_?.root", r"What follows the question mark, '\?.root', is no part of a name"),
         ("fileset.yaml", "a fileset must be a local file"),
-        ("closed/**/*.root", "folder /closed/x cannot be listed"),
+        ("closed/**/*.root", r"Unable to open directory /closed/x; permission denied"),
     ],
 )
 def test_a_list_of_nothing_says_what_was_looked_for(server, name, text):
@@ -459,3 +486,48 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(name, tmp_path):
     # Two times a second or two, and what it takes to start.
     assert time.monotonic() - started < 30
     assert not (tmp_path / "fileset.yaml").exists()
+
+
+@pytest.mark.skipif(shutil.which("cmsd") is None, reason="no cmsd: apt-get install xrootd-server")
+def test_a_redirector_lists_the_files_of_all_its_servers(data_files, selection_path, tmp_path):
+    """And none while one of them is lost: half of the files would be a wrong result."""
+    manager = f"all.manager 127.0.0.1:{(port := free_port())}\ncms.allow host *\n"
+    rest = "cms.delay startup 1 servers 1 lookup 1\n"
+    halves = [
+        Server(
+            {f"set/run_{i}.root": data_files[i] for i in numbers},
+            role=f"{manager}{rest}all.role server\n",
+        )
+        for numbers in ((0, 2), (1,))
+    ]
+    head = Server({}, role=f"{manager}{rest}all.role manager\nif exec cmsd\nxrd.port {port}\nfi\n")
+    url = head.url("set/run_*.root")
+    expected = [head.url(f"set/run_{i}.root") for i in range(3)]
+    try:
+        for server in (head, *halves):
+            server.start()
+            server.join()
+        end = time.monotonic() + 60
+        found = []
+        while found != expected and time.monotonic() < end:
+            # They need seconds to find each other.
+            with suppress(FilesetError, FileFormatError):
+                found = [f.path for f in resolve_inputs(url).files]
+            time.sleep(0.2)
+        assert found == expected
+        run(selection_path, url, tmp_path / "out")
+        run(selection_path, data_files, tmp_path / "local")
+        assert outputs(tmp_path / "out") == outputs(tmp_path / "local")
+        halves[1].stop()
+        done = subprocess.run(
+            [sys.executable, "-c", SHORT, "catalogue", url, "-o", tmp_path / "fileset.yaml"],
+            env={**os.environ, **IMPATIENT},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 1
+        assert "only some of the servers list /set" in " ".join(done.stderr.split())
+    finally:
+        for server in (head, *halves):
+            server.remove()
