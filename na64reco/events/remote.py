@@ -25,7 +25,6 @@ __all__ = [
     "prepare",
     "reconnect",
     "remote_identity",
-    "remote_system",
     "server_checksum",
     "will_pass",
 ]
@@ -98,7 +97,7 @@ def is_lost(reason: str) -> bool:
 def answers(path: str) -> bool:
     """Whether the server of a file says anything, if only that something is not allowed."""
     try:
-        system, _ = remote_system(path)
+        system, _ = _system(path)
         system.invalidate_cache()
         system.info(system.root_marker)
     except (OSError, ValueError) as error:
@@ -113,7 +112,7 @@ def reconnect() -> None:
         module.XRootDFileSystem.clear_instance_cache()
 
 
-def remote_system(path: str) -> tuple[Any, str]:
+def _system(path: str) -> tuple[Any, str]:
     """The file system (of fsspec) of a URL, and the path in it.
 
     Raises
@@ -142,7 +141,7 @@ def remote_identity(path: str) -> tuple[int | None, str]:
     OSError, ValueError
         Of the client.
     """
-    system, place = remote_system(path)
+    system, place = _system(path)
     system.invalidate_cache()
     found = system.info(place)
     if found.get("type") == "directory":
@@ -159,7 +158,7 @@ def server_checksum(path: str) -> str | None:
     """Adler-32 that an XRootD server finds for its file, 8 hexadecimal digits; None without it."""
     if not is_xrootd(path):
         return None
-    system, place = remote_system(path)
+    system, place = _system(path)
     try:
         kind, value = system.checksum(place)
     except (OSError, NotImplementedError) as error:
@@ -171,7 +170,7 @@ def server_checksum(path: str) -> str | None:
 
 def blocks_of(path: str) -> Iterator[bytes]:
     """All bytes of a remote file, in order."""
-    system, place = remote_system(path)
+    system, place = _system(path)
     with system.open(place, "rb") as file:
         while block := file.read(_BLOCK):
             yield block
