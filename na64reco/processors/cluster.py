@@ -99,10 +99,23 @@ def open_cluster(workers: int | None, count: int, scheduler: str | None) -> Iter
                 time.sleep(1)
 
     pool = _Cluster(client, reconnect, workers or count, fixed=workers is not None)
+    with _quiet("distributed.client"):
+        try:
+            yield pool
+        finally:
+            pool.close()
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """No tracebacks of a logger: a lost scheduler is told in one line, by `reconnect`."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
-        yield pool
+        yield
     finally:
-        pool.close()
+        logger.setLevel(level)
 
 
 class _Cluster:

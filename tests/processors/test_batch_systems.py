@@ -24,8 +24,6 @@ import pytest
 from na64reco.processors import run
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "data_samples" / "physics.root"
-SELECTION = "electron-invisible-2022"
 OUTPUTS = ("histograms.root", "selected.root", "cutflow.json", "counts.json", "ledger.json")
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
@@ -324,8 +322,11 @@ class Script:
 
     def says(self, pattern, seconds=30):
         """Wait for the latest line to be like this."""
-        until(lambda: re.search(pattern, self.said().rpartition("\n")[0].rpartition("\n")[2]),
-              seconds, self.said)  # fmt: skip
+
+        def latest():
+            return self.said().rpartition("\n")[0].rpartition("\n")[2]
+
+        until(lambda: re.search(pattern, latest()), seconds, self.said)
 
     def end(self):
         if self.process.poll() is None:
@@ -338,8 +339,8 @@ def outputs(out):
     return {name: (out / name).read_bytes() for name in OUTPUTS}
 
 
-def test_a_run_outlives_its_jobs(system, tmp_path):
-    run(SELECTION, SAMPLE, tmp_path / "alone", chunk_size=250)
+def test_a_run_outlives_its_jobs(system, selection_path, data_files, tmp_path):
+    run(selection_path, data_files, tmp_path / "alone", chunk_size=100)
     system.pause()
     with Script(system, tmp_path, 2) as script:
         address = script.process.stdout.readline().strip()
@@ -351,12 +352,13 @@ def test_a_run_outlives_its_jobs(system, tmp_path):
         assert len(jobs) == 2
 
         def lose_both(done, total):
-            if done == 1000:
+            if done == 500:
                 system.cancel(jobs[0])
                 system.requeue(jobs[1])
+                script.says("^0 of 2 jobs have a worker")
 
-        options = {"executor": "dask", "scheduler": address, "chunk_size": 250}
-        run(SELECTION, SAMPLE, tmp_path / "out", progress=lose_both, **options)
+        options = {"executor": "dask", "scheduler": address, "chunk_size": 100}
+        run(selection_path, data_files, tmp_path / "out", progress=lose_both, **options)
         assert outputs(tmp_path / "out") == outputs(tmp_path / "alone")
         script.says("^2 of 2 jobs have a worker")
         assert jobs[0] not in system.jobs()
