@@ -32,6 +32,8 @@ def near_files(message: str, arguments: Sequence[str]) -> str:
     if "Did you mean" in message:
         return message
     for argument in arguments:
+        if "://" in argument:
+            continue  # on another machine
         for word in dict.fromkeys((argument, *re.split("[=:]", argument))):
             if _is_named(word, message) and (near := _near(Path(word))):
                 stop = "" if message.endswith(".") else "."

@@ -137,6 +137,9 @@ def test_only_what_is_missing_gets_a_suggestion(tmp_path, monkeypatch):
     )
     assert near_files("bad run_1.root", ["run_1.root"]) == "bad run_1.root"
     assert near_files("no run_2.root", ["another.root"]) == "no run_2.root"
+    (tmp_path / "roots").mkdir()
+    remote = "root://x/run_2.root"
+    assert near_files(f"no {remote}", [remote, f"data={remote}"]) == f"no {remote}"
     assert near_files("no run_2.rooted", ["run_2.root"]) == "no run_2.rooted"
     assert near_files("no quite_different", ["quite_different"]) == "no quite_different"
     told = "no data=run_2.root. Did you mean 'x'?"

@@ -409,7 +409,7 @@ def test_a_pool_waits_for_a_server_that_comes_back(server, selection_path, good,
     with command(
         signal.SIGKILL, server, "run", selection_path, server.url("set"), "-o", out, *POOL
     ) as driver:
-        server.process.wait(60)
+        server.process.wait(120)
         time.sleep(1)
         server.start()
         _, errors = driver.communicate(timeout=120)
@@ -432,7 +432,7 @@ def test_a_server_that_falls_silent_ends_the_run_and_resume_goes_on(
     assert "(entries " in errors
     assert "--resume continues" in errors
     # Four times 2 s, and 10.5 s in between.
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 110
     assert not out.exists()
     run(selection_path, server.url("set"), out, chunk_size=100, skip_bad_files=True, resume=True)
     options = json.loads((out / "run.json").read_text())["options"]
@@ -484,7 +484,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(name, tmp_path):
     assert done.returncode == 1
     assert f"{name} cannot be read at the moment: " in " ".join(done.stderr.split())
     # Two times a second or two, and what it takes to start.
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 50
     assert not (tmp_path / "fileset.yaml").exists()
 
 
