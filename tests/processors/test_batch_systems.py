@@ -106,12 +106,6 @@ class System:
                 found.append(process)
         return found
 
-    def pause(self):
-        """Let jobs wait, where that is easily said."""
-
-    def resume(self):
-        """Let them run."""
-
 
 class Slurm(System):
     name = "slurm"
@@ -224,7 +218,6 @@ NO_DNS = True
 ENABLE_IPV6 = False
 COLLECTOR_HOST = 127.0.0.1:{free_port()}
 USE_SHARED_PORT = False
-USE_PROCD = False
 DAEMON_LIST = MASTER COLLECTOR NEGOTIATOR SCHEDD STARTD
 use SECURITY : HOST_BASED
 ALLOW_READ = 127.0.0.1
@@ -257,10 +250,23 @@ UPDATE_INTERVAL = 5
         until(lambda: "slot1" in self.call("condor_status", "-autoformat", "Name"), 60, self.said)
 
     def jobs(self):
-        return self.call("condor_q", "-autoformat:j").split()
+        return self.call(
+            "condor_q", "-format", "%d.", "ClusterId", "-format", "%d ", "ProcId"
+        ).split()
 
     def clear(self):
         self.call("condor_rm", "-all")
+
+    def _start(self, what):
+        with (self.folder / "condor_config").open("a") as config:
+            config.write(f"START = {what}\n")
+        self.call("condor_reconfig", "-all")
+
+    def pause(self):
+        self._start("False")
+
+    def resume(self):
+        self._start("True")
 
     def cancel(self, job):
         self.call("condor_rm", job)
