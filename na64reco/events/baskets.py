@@ -1,9 +1,8 @@
 """From the bytes of a TTree's baskets to numpy arrays, without anything in between.
 
 A basket is decompressed once, at its values' place in the column, where they are turned into the
-machine's byte order; the column's memory was that of another one before. How many hits an event has
-is known from the collection's counter, so that the offsets that stand behind the values of every
-branch are not looked at.
+machine's byte order. How many hits an event has is known from the collection's counter, so that the
+offsets that stand behind the values of every branch are not looked at.
 
 Only what nearly all files hold is read so: baskets of their own, of numbers, in zstd, LZ4, zlib or
 plain. Whatever else there is, or is wrong, is `NotPlain`: uproot reads it, or says what is wrong.
@@ -23,8 +22,6 @@ import zstandard
 from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDtype
 
-from na64reco.events.spare import SPARE
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,7 +36,6 @@ end of the header."""
 _BLOCK: Final = struct.Struct("<2sBHBHB")
 """Method, its version, bytes compressed and decompressed, of three bytes each."""
 _LZ4_CHECKSUM: Final = 8
-_BYTE: Final = np.dtype(np.uint8)
 _DAMAGED: Final = (
     cramjam.DecompressionError,
     zstandard.ZstdError,
@@ -145,7 +141,7 @@ class Branch:
         entries = self.entries[found.start : found.stop + 1].tolist()
         places = edges.tolist()
         most = max(entries[i + 1] - entries[i] for i in range(len(found)))
-        memory = SPARE.empty((end - begin) * width + _tail(most), _BYTE)
+        memory = np.empty((end - begin) * width + _tail(most), dtype=np.uint8)
         joined = memory[: (end - begin) * width].view(self.stored.newbyteorder("="))
         for i, basket in enumerate(found):
             low, high = places[i], places[i + 1]

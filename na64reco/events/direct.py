@@ -15,7 +15,6 @@ import numpy as np
 from na64reco.events.baskets import Branch, NotPlain, Scratch, branch_of
 from na64reco.events.columns import Hits
 from na64reco.events.schema import COLLECTIONS, branch_name
-from na64reco.events.spare import SPARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -134,8 +133,7 @@ class DirectEvents:
             counts = self._flat(f"n{collection}", first, end)
             if counts.dtype.kind not in "iu" or counts.min() < 0:
                 raise NotPlain
-            offsets = SPARE.empty(len(counts) + 1, np.dtype(np.int64))
-            offsets[0] = 0
+            offsets = np.zeros(len(counts) + 1, dtype=np.int64)
             np.cumsum(counts, dtype=np.int64, out=offsets[1:])
             self._offsets[collection] = first, offsets
         return self._offsets[collection]
