@@ -80,12 +80,23 @@ def reconstruct_hcal(
         numbers = np.where((expected >= 0).all(axis=2), numbers, -1)
         inside = np.empty((modules, events), dtype=np.float32)
     centre = ix * hcal.ny + iy
-    _reconstruct(arrays, hcal.shape, constants, along, centre, numbers, values, inside)
+    mips = np.empty((modules + 1, events), dtype=np.int16)
+    _reconstruct(
+        arrays,
+        hcal.shape,
+        constants,
+        along,
+        centre,
+        np.float32(hcal.mip),
+        numbers,
+        values,
+        mips,
+        inside,
+    )
     columns = {f"hcal.module{i}": values[i] for i in range(modules)}
     columns |= dict(zip(_SUMS, values[modules:], strict=True))
-    mips = _mips(values[:modules], hcal.mip)
     columns |= {f"hcal.mips{i}": mips[i] for i in range(modules)}
-    columns["hcal.muons"] = _muons(mips[along])
+    columns["hcal.muons"] = mips[modules]
     if along.all():
         del columns["hcal.zero_degree"]
     if expected is not None:
@@ -102,13 +113,6 @@ def _mips(energy: NDArray[np.float32], mip: float) -> NDArray[np.int16]:
     return np.searchsorted(MIP_EDGES, energy / mip, side="right").astype(np.int16)
 
 
-def _muons(mips: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The one number of minimum-ionising particles, 1 or 2, that all modules show; else 0."""
-    first = mips[0]
-    alike = (mips == first).all(axis=0) & (first <= _MOST_MUONS)
-    return np.where(alike, first, 0).astype(np.int16)
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _reconstruct(
     hits: HitArrays,
@@ -116,30 +120,44 @@ def _reconstruct(
     constants: NDArray[np.float64],
     along: NDArray[np.bool_],
     centre: int,
+    mip: np.float32,
     expected: NDArray[np.int64],
     values: NDArray[np.float32],
+    mips: NDArray[np.int16],
     inside: NDArray[np.float32],
 ) -> None:  # pragma: no cover - compiled
-    """Fill `values`: rows of the modules, then those of _SUMS; and `inside`, of expected cells."""
+    """Fill `values`: rows of the modules, then those of _SUMS; `inside`, of expected cells; `mips`.
+
+    The last row of `mips` is the one number, 1 or 2, that all modules along the beam show, else 0.
+    """
     modules, cells = shape[0], shape[1] * shape[2]
     in_time, out_of_time = np.zeros(modules * cells), np.zeros(modules * cells)
     for event in range(values.shape[1]):
         if hits.offsets[event] == hits.offsets[event + 1]:
-            values[:, event] = 0.0
+            for row in range(len(values)):
+                values[row, event] = 0.0
+            for row in range(len(mips)):
+                mips[row, event] = 0
             for module in range(len(inside)):
                 inside[module, event] = np.nan if expected[event, module] < 0 else 0.0
             continue
         fill_event(event, hits, shape, constants, in_time, out_of_time)
         energy = outside = central = zero_degree = 0.0
+        alike, muons = True, -1
         for module in range(modules):
-            total = 0.0
+            total = out = 0.0
             for cell in range(module * cells, (module + 1) * cells):
                 total += in_time[cell]
-                outside += out_of_time[cell] if along[module] else 0.0
+                out += out_of_time[cell]
             values[module, event] = total
+            number = _count(values[module, event] / mip)
+            mips[module, event] = number
             if along[module]:
                 energy += total
+                outside += out
                 central += in_time[module * cells + centre]
+                alike &= muons in (-1, number)
+                muons = number
             else:
                 zero_degree += total
         for module in range(len(inside)):
@@ -149,3 +167,13 @@ def _reconstruct(
         values[modules + 1, event] = outside
         values[modules + 2, event] = (energy - central) / energy if energy > 0.0 else 0.0
         values[modules + 3, event] = zero_degree
+        mips[modules, event] = muons if alike and 0 < muons <= _MOST_MUONS else 0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _count(energy: float) -> int:  # pragma: no cover - compiled
+    """Number of minimum-ionising particles of an energy in units of one's."""
+    number = 0
+    for edge in MIP_EDGES:
+        number += 1 if energy >= edge else 0
+    return number

@@ -98,6 +98,10 @@ def _reconstruct(
     bars = channels // 2
     in_time, out_of_time = np.zeros(channels), np.zeros(channels)
     for event in range(values.shape[1]):
+        if hits.offsets[event] == hits.offsets[event + 1]:
+            for row in range(len(values)):
+                values[row, event] = 0.0
+            continue
         fill_event(event, hits, shape, constants, in_time, out_of_time)
         largest = outside = 0.0
         for bar in range(bars):

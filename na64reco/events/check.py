@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from na64reco.errors import DataError, FileFormatError, did_you_mean
+from na64reco.events.plane_limits import all_exist
 from na64reco.events.read import has_collection, has_field, read_hits, read_scalar, source_of
 from na64reco.events.schema import COLLECTIONS, PROJECTIONS, branch_name
 
@@ -277,28 +278,6 @@ def _cells(name: str, setup: Setup) -> tuple[dict[str, int] | None, tuple[tuple[
     return {"section": sections, "module": sections, "ix": nx, "iy": ny}, calorimeter.hole
 
 
-@njit(cache=True, nogil=True)
-def _all_exist(
-    station: NDArray[np.uint8],
-    plane: NDArray[np.uint8],
-    layer: NDArray[np.uint8],
-    channel: NDArray[np.uint16],
-    limits: NDArray[np.int32],
-) -> bool:
-    """Whether all hits are inside the limits, in one pass.
-
-    `limits` has the shape (station, 257): channels by projection, and layers in the last column.
-    A plane or layer of length 1 is that of all hits.
-    """
-    step_plane, step_layer = int(len(plane) > 1), int(len(layer) > 1)
-    outside = False
-    for i in range(len(station)):
-        number = station[i]
-        outside |= channel[i] >= limits[number, plane[i * step_plane]]
-        outside |= layer[i * step_layer] >= limits[number, 256]
-    return not outside
-
-
 def _planes_exist(name: str, hits: Hits, limits: NDArray[np.int32]) -> bool:
     """Whether all planes and channels exist; False also if columns are lacking to tell."""
     none = np.zeros(1, dtype=np.uint8)
@@ -307,7 +286,7 @@ def _planes_exist(name: str, hits: Hits, limits: NDArray[np.int32]) -> bool:
     channel = hits.columns.get(_CHANNEL[name])
     if plane is None or channel is None:
         return False
-    return bool(_all_exist(hits["station"], plane, layer, channel, limits))
+    return all_exist(hits["station"], plane, layer, channel, limits)
 
 
 def _outside_planes(name: str, hits: Hits, setup: Setup, report: Any) -> Iterator[str]:
