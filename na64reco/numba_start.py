@@ -19,8 +19,9 @@ import importlib.util
 import os
 import sys
 import tempfile
+import threading
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,25 +72,38 @@ def numpy_as_needed() -> None:
 
 @cache
 def compile_once() -> None:
-    """Compile a cached kernel in one process at a time; for processes that are ours alone."""
+    """Compile a kernel that is not in the cache in one process at a time.
+
+    For processes that are ours alone, as numba has no public way to do that.
+    """
+    from numba.core.caching import Cache
     from numba.core.dispatcher import Dispatcher
 
-    original = Dispatcher.compile
+    compile_now: Any = Dispatcher.compile
+    load: Any = Cache.load_overload
+    # Of this thread: the kernel that it compiles, and what it holds until that is done.
+    inside = threading.local()
 
-    def compile_kernel(self: Any, signature: Any) -> Any:
-        if not _is_cached(self):
-            return original(self, signature)
-        code = self.py_func.__code__
-        with _only_here(f"{code.co_filename}:{code.co_firstlineno}"):
-            return original(self, signature)
+    def compile_and_let_go(self: Any, signature: Any) -> Any:
+        code, outer = self.py_func.__code__, getattr(inside, "kernel", None)
+        with ExitStack() as held:
+            # Kernels that it calls are compiled meanwhile.
+            held.callback(setattr, inside, "kernel", outer)
+            inside.kernel = f"{code.co_filename}:{code.co_firstlineno}", held
+            return compile_now(self, signature)
 
-    Dispatcher.compile = compile_kernel  # type: ignore[method-assign, assignment]
+    def load_or_wait(self: Any, signature: Any, context: Any) -> Any:
+        found = load(self, signature, context)
+        kernel = getattr(inside, "kernel", None)
+        if found is None and kernel is not None:
+            name, held = kernel
+            held.enter_context(_only_here(f"{self.cache_path} {name}"))
+            # Who was inside before has left it here.
+            found = load(self, signature, context)
+        return found
 
-
-def _is_cached(dispatcher: Any) -> bool:
-    from numba.core.caching import FunctionCache
-
-    return isinstance(dispatcher._cache, FunctionCache)  # noqa: SLF001
+    Dispatcher.compile = compile_and_let_go  # type: ignore[method-assign, assignment]
+    Cache.load_overload = load_or_wait  # type: ignore[method-assign]
 
 
 @contextmanager
