@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
-from na64reco.events.spare import SPARE
 from na64reco.tracking.kernels import BORROWING
 from na64reco.tracking.planes import TECHNOLOGIES
+from na64reco.tracking.room import Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,12 @@ def _flat(hits: Hits | None, events: int) -> tuple[NDArray[Any], ...]:
 
 
 def find_clusters(
-    mm: Hits | None, gem: Hits | None, planes: Planes, *, max_gap: int = MAX_GAP
+    mm: Hits | None,
+    gem: Hits | None,
+    planes: Planes,
+    *,
+    max_gap: int = MAX_GAP,
+    room: Room | None = None,
 ) -> Clusters:
     """Cluster the strips of every plane.
 
@@ -98,18 +103,21 @@ def find_clusters(
 
     Hits with a NaN or infinite charge or time, or on a plane or strip that the setup does not
     have, are left out and counted in `Clusters.ignored`. There is no limit on their number.
+
+    With a ``room``, the clusters are in its memory.
     """
     if mm is not None and gem is not None and len(mm) != len(gem):
         msg = f"MM hits of {len(mm)} events and GEM hits of {len(gem)}: they must be of the same"
         raise ValueError(msg)
     events = len(mm) if mm is not None else len(gem) if gem is not None else 0
     capacity = 2 * sum(h.size for h in (mm, gem) if h is not None)  # a strip may belong to two
-    offsets = np.empty(events * len(planes.z) + 1, np.int64)
-    reals = [SPARE.empty(capacity, np.dtype(np.float64)) for _ in range(4)]
-    size = SPARE.empty(capacity, np.dtype(np.int64))
-    in_time = SPARE.empty(capacity, np.dtype(np.bool_))
+    room = room or Room()
+    offsets = room.empty("rows", events * len(planes.z) + 1, dtype=np.int64)
+    names = ("position", "charge", "time", "time_error")
+    position, charge, time, error = (room.empty(name, capacity) for name in names)
+    size = room.empty("size", capacity, dtype=np.int64)
+    in_time = room.empty("in_time", capacity, dtype=np.bool_)
     ignored = np.zeros(events, np.int64)
-    position, charge, time, error = reals
     found = _cluster(
         events, _flat(mm, events), _flat(gem, events), planes, max_gap, offsets, position, charge,
         time, error, size, in_time, ignored,

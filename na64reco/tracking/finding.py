@@ -35,10 +35,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
-from na64reco.events.spare import SPARE
 from na64reco.tracking.pairing import charge_partners, pair_views, view_times
 from na64reco.tracking.rivals import QP, START, WIDTH, T
-from na64reco.tracking.segments import VALUES, roads, seed_pairs
+from na64reco.tracking.room import Room
+from na64reco.tracking.segments import VALUES, roads, seed_pairs, view_rows
 from na64reco.tracking.stereo import attach_stereo
 from na64reco.tracking.views import bent_tracks, gather, straight_tracks
 
@@ -98,28 +98,32 @@ def find_candidates(
     *,
     max_candidates: int = MAX_CANDIDATES,
     tables: Any = None,
+    room: Room | None = None,
 ) -> Candidates:
     """Candidates in every event (see the module).
 
-    ``tables``: `search_tables` of the layout and the clusters' chambers, if they are at hand.
+    ``tables``: `search_tables` of the layout and the clusters' chambers, if they are at hand. With
+    a ``room``, the candidates are in its memory.
     """
-    events, columns, real = len(clusters), len(layout.planes), np.dtype(np.float64)
-    room = events * max_candidates
+    room = room or Room()
+    events, most = len(clusters), len(clusters) * max_candidates
     offsets = np.empty(events + 1, np.int64)
-    hits = SPARE.empty(room * columns, np.dtype(np.int64)).reshape(room, columns)
-    seed, time = SPARE.empty(room * 5, real).reshape(room, 5), SPARE.empty(room, real)
+    hits = room.empty("hits", most, len(layout.planes), dtype=np.int64)
+    seed, time = room.empty("seed", most, 5), room.empty("candidate_time", most)
     number, reason = np.zeros(events, np.int64), np.zeros(events, np.uint8)
-    partners, pairs_up, pairs_down, pairs_y = tables or search_tables(layout, clusters.chamber)
+    partners, pairs_up, pairs_down, pairs_y, x_view, y_view = tables or search_tables(
+        layout, clusters.chamber
+    )
     made = _find(
         clusters.offsets, clusters.planes, clusters.position, clusters.charge, clusters.time,
         clusters.time_error, clusters.in_time, layout, partners, pairs_up, pairs_down, pairs_y,
-        max_candidates, offsets, hits, seed, time, number, reason,
+        x_view, y_view, max_candidates, offsets, hits, seed, time, number, reason,
     )  # fmt: skip
     return Candidates(offsets, hits[:made], seed[:made], time[:made], number, reason)
 
 
-def search_tables(layout: Layout, chamber: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """Which planes share their charges, and pairs of planes that seed segments.
+def search_tables(layout: Layout, chamber: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Which planes share their charges, pairs of planes that seed segments, and `view_rows`.
 
     ``chamber`` as in `Clusters`.
     """
@@ -129,18 +133,19 @@ def search_tables(layout: Layout, chamber: NDArray[np.int64]) -> tuple[NDArray[n
         seed_pairs(x.z, 0, x.upstream),
         seed_pairs(x.z, x.upstream, len(x.z)),
         seed_pairs(y.z, 0, len(y.z), split=y.upstream),
+        view_rows(x.z, x.sigma),
+        view_rows(y.z, y.sigma),
     )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _find(  # type: ignore[no-untyped-def]
     offsets, planes, cluster_position, cluster_charge, cluster_time, time_error, in_time, layout,
-    partners, pairs_up, pairs_down, pairs_y, max_candidates,
+    partners, pairs_up, pairs_down, pairs_y, x_view, y_view, max_candidates,
     out_offsets, out_hits, out_seed, out_time, out_number, reason,
 ):  # fmt: skip
     vx, vy = layout.x, layout.y
     nx, ny = len(vx.z), len(vy.z)
-    x_z, x_sigma, y_z, y_sigma = vx.z, vx.sigma, vy.z, vy.sigma
     x_plane, x_origin, x_scale = vx.plane, vx.origin, vx.scale
     y_plane, y_origin, y_scale = vy.plane, vy.origin, vy.scale
     # Out of the tuples, once: in the loop, counting references to arrays costs more than the rest.
@@ -152,8 +157,8 @@ def _find(  # type: ignore[no-untyped-def]
     least_y = min(2, ny - vy.upstream - 1)
     kink = scatter / beam_momentum
     events = (len(offsets) - 1) // planes
-    roads_up, roads_down = roads(pairs_up, x_z, x_sigma), roads(pairs_down, x_z, x_sigma)
-    roads_y = roads(pairs_y, y_z, y_sigma)
+    roads_up, roads_down = roads(pairs_up, vx.z, vx.sigma), roads(pairs_down, vx.z, vx.sigma)
+    roads_y = roads(pairs_y, vy.z, vy.sigma)
 
     largest = 1
     for e in range(events):
@@ -208,7 +213,7 @@ def _find(  # type: ignore[no-untyped-def]
             if attempt == 0 or n_x < n_y:
                 room = _CAPACITY if attempt == 0 else n_y
                 n_x, any_down, busy = bent_tracks(
-                    x_start, x_position, x_time, x_weight, used_x, nothing, x_z, x_sigma,
+                    x_start, x_position, x_time, x_weight, used_x, nothing, x_view,
                     x_upstream, first_z, max_slope, beam_slope, bend,
                     centre, kink, scatter, magnets, pairs_up, pairs_down,
                     roads_up, roads_down, up_hits, up, down_hits, down, trial_hits, trial, x_hits,
@@ -223,7 +228,7 @@ def _find(  # type: ignore[no-untyped-def]
             if attempt == 0 or n_y < n_x:
                 room = _CAPACITY if attempt == 0 else n_x
                 n_y = straight_tracks(
-                    y_start, y_position, y_time, y_weight, used_y, y_z, y_sigma, y_upstream,
+                    y_start, y_position, y_time, y_weight, used_y, y_view, y_upstream,
                     first_z, max_slope, scatter * slowest, pairs_y, roads_y,
                     line_hits, lines, nothing, trial, y_hits, y_values, n_y, room, least_own,
                 )  # fmt: skip

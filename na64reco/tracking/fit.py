@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from na64reco.errors import DataError
-from na64reco.events.spare import SPARE
 from na64reco.tracking.field import Field
 from na64reco.tracking.kalman import filter_tracks
 from na64reco.tracking.layout import MAGNET, PLANE, SCATTERER
 from na64reco.tracking.outliers import SUSPECT, choose, unbiased
+from na64reco.tracking.room import Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,14 +114,17 @@ def fit(
     tables: Any,
     *,
     covariances: bool = True,
+    room: Room | None = None,
 ) -> Fits:
-    """`fit_tracks` with its `fit_tables`; of the ``covariances``, variances at least."""
+    """`fit_tracks` with its `fit_tables`; of the ``covariances``, variances at least.
+
+    With a ``room``, states and variances are in its memory.
+    """
     n = len(seeds)
     size = 5 if covariances else 0
-    real = np.dtype(np.float64)
-    first, first_variance, last, last_variance = (
-        SPARE.empty(5 * n, real).reshape(n, 5) for _ in range(4)
-    )
+    room = room or Room()
+    names = ("first", "first_variance", "last", "last_variance")
+    first, first_variance, last, last_variance = (room.empty(name, n, 5) for name in names)
     first_covariance, last_covariance = (np.empty((n, size, size)) for _ in range(2))
     chi2 = np.empty(n)
     ok, ndf, p_value = filter_tracks(

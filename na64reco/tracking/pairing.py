@@ -59,7 +59,7 @@ def charge_partners(x: View, y: View, chamber: NDArray[np.int64]) -> NDArray[np.
     return found
 
 
-@njit(**BORROWING)
+@njit(**BORROWING, forceinline=True)
 def view_times(n, hits, time, weight, means, weights):  # type: ignore[no-untyped-def]
     """Weighted mean time of the hits of each track in a view, and its weight.
 
@@ -209,7 +209,7 @@ def _pair_many(  # type: ignore[no-untyped-def]
         order[best] = math.inf
 
 
-@njit(**BORROWING)
+@njit(**BORROWING, forceinline=True)
 def pair_views(  # type: ignore[no-untyped-def]
     n_x, n_y, x_hits, x_number, x_values, x_times, x_weights,
     y_hits, y_number, y_values, y_times, y_weights, partners, charge, crossed, n, pairs, times,

@@ -17,6 +17,7 @@ from na64reco.tracking.layout import calorimeter_behind, make_layout
 from na64reco.tracking.multiplexing import unfold_hits
 from na64reco.tracking.multiplicity import most_behind
 from na64reco.tracking.planes import TECHNOLOGIES, strip_planes
+from na64reco.tracking.room import Room
 from na64reco.tracking.runge_kutta import OUTSIDE, transport
 from na64reco.tracking.straw_points import add_straw_planes, add_straw_points, straw_stations
 from na64reco.tracking.straw_sides import fit_with_sides
@@ -48,7 +49,7 @@ __all__ = [
 
 OUTSIDE_MAP: Final = 6
 
-_BLOCK: Final = 4096
+_BLOCK: Final = 8192
 """Events that are done at a time: what is kept of them in between stays near the processor."""
 
 
@@ -124,13 +125,13 @@ def reconstruct_tracks(
         behind = calorimeter_behind(setup, float(layout.z[layout.last_plane]))
         if mm is not None and not unfolded:
             mm = unfold_hits(mm, setup, planes)
-        prepared = search_tables(layout, chambers(planes)), fit_tables(planes, layout)
+        prepared = search_tables(layout, chambers(planes)), fit_tables(planes, layout), Room()
         for start in range(0, events, _BLOCK):
             stop = min(start + _BLOCK, events)
             strips, pads, tubes = (
                 None if h is None else h.slice(start, stop) for h in (mm, gem, straw)
             )
-            clusters = find_clusters(strips, pads, planes)
+            clusters = find_clusters(strips, pads, planes, room=prepared[2])
             for technology, count in counts.items():
                 count[start:stop] = count_in_time(clusters, planes, technology)
             mirror = None
@@ -153,15 +154,18 @@ def _find_and_fit(
     mirror: NDArray[np.float64] | None,
     planes: Planes,
     layout: Layout,
-    prepared: tuple[Any, Any],
+    prepared: tuple[Any, Any, Room],
 ) -> tuple[Candidates, Fits]:
-    """Of the fits, variances only. ``mirror``: see `add_straw_points`; ``prepared``: tables."""
-    search, tables = prepared
+    """Of the fits, variances only.
+
+    ``mirror``: see `add_straw_points`; ``prepared``: tables of finder and fit, and room.
+    """
+    search, tables, room = prepared
     # Without the field, which it does not need: else its kernels are compiled once more.
-    candidates = find_candidates(clusters, layout._replace(field=None), tables=search)
+    candidates = find_candidates(clusters, layout._replace(field=None), tables=search, room=room)
     measured = measurements(candidates, clusters, planes, layout)
     if mirror is None:
-        fits = fit(measured, candidates.seed, tables, covariances=False)
+        fits = fit(measured, candidates.seed, tables, covariances=False, room=room)
     else:
         mirrored = measurements(candidates, replace(clusters, position=mirror), planes, layout)
         fits, measured = fit_with_sides(measured, mirrored, candidates.seed, planes, layout)

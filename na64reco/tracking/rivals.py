@@ -130,6 +130,19 @@ def _keep_of_crowd(  # type: ignore[no-untyped-def]
 
 
 @njit(**BORROWING)
+def _resolve_many(  # type: ignore[no-untyped-def]
+    hits, values, n, time, weight, limit, least_own, kept_hits, kept_values, kept, room, used
+):
+    """`resolve` where there is a choice."""
+    if n > 1 and limit > 0.0:
+        for c in range(n):
+            values[c, SCORE] += _times_differ(hits[c], time, weight, limit)
+    if 4 <= n <= _CROWD:  # two that are right, two that are not
+        return _keep_of_crowd(hits, values, n, least_own, kept_hits, kept_values, kept, room, used)
+    return _keep(hits, values, n, least_own, kept_hits, kept_values, kept, room, used)
+
+
+@njit(**BORROWING, forceinline=True)
 def resolve(  # type: ignore[no-untyped-def]
     hits, values, n, time, weight, limit, least_own, kept_hits, kept_values, kept, room, used
 ):
@@ -143,9 +156,25 @@ def resolve(  # type: ignore[no-untyped-def]
     Appends to the ``kept`` candidates until there are ``room``, marks their hits as used, returns
     their new number. Scores of ``values`` are lost.
     """
-    if n > 1 and limit > 0.0:
-        for c in range(n):
-            values[c, SCORE] += _times_differ(hits[c], time, weight, limit)
-    if 4 <= n <= _CROWD:  # two that are right, two that are not
-        return _keep_of_crowd(hits, values, n, least_own, kept_hits, kept_values, kept, room, used)
-    return _keep(hits, values, n, least_own, kept_hits, kept_values, kept, room, used)
+    if n == 1:  # the common case, without handing over a dozen of arrays
+        if values[0, SCORE] == math.inf or kept == room:
+            return kept
+        shared = own = 0
+        for p in range(hits.shape[1]):
+            if hits[0, p] >= 0:
+                taken = used[hits[0, p]]
+                shared += taken
+                own += not taken
+        if shared > 1 and own < least_own:
+            return kept
+        for p in range(hits.shape[1]):
+            kept_hits[kept, p] = hits[0, p]
+            if hits[0, p] >= 0:
+                used[hits[0, p]] = True
+        for i in range(FROM):
+            kept_values[kept, i] = values[0, i]
+        kept_values[kept, FROM] = 0
+        return kept + 1
+    return _resolve_many(
+        hits, values, n, time, weight, limit, least_own, kept_hits, kept_values, kept, room, used
+    )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHI2",
     "HITS",
+    "PLACE",
     "ROAD",
     "SLOPE",
     "VALUES",
@@ -28,6 +29,7 @@ __all__ = [
     "fit_line",
     "roads",
     "seed_pairs",
+    "view_rows",
 ]
 
 ROAD: Final = 4.5
@@ -45,6 +47,11 @@ VAR_SLOPE: Final = 5
 CHI2: Final = 6
 VALUES: Final = 7
 
+# Rows of `view_rows`.
+PLACE: Final = 0
+SIGMA: Final = 1
+WEIGHT: Final = 2
+
 
 def seed_pairs(z: NDArray[np.float64], lo: int, hi: int, *, split: int = 0) -> NDArray[np.int64]:
     """Pairs of planes that seed a segment within planes [lo, hi), longest lever arm first.
@@ -59,6 +66,14 @@ def seed_pairs(z: NDArray[np.float64], lo: int, hi: int, *, split: int = 0) -> N
     ]
     pairs.sort(key=lambda p: z[p[0]] - z[p[1]])
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def view_rows(z: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """z, resolution and its inverse square of the planes of a view, shape (3, planes).
+
+    One array, since each that is handed over to a kernel of an event takes time.
+    """
+    return np.stack((z, sigma, 1.0 / (sigma * sigma)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -78,30 +93,34 @@ def roads(pairs, z, sigma):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(**BORROWING)
-def fit_line(segments, values, k, position, z, sigma):  # type: ignore[no-untyped-def]
-    """Weighted straight-line fit of segment ``k`` (hit index per plane) into its ``values``."""
+@njit(**BORROWING, forceinline=True)
+def fit_line(segments, values, k, position, view, lo, hi):  # type: ignore[no-untyped-def]
+    """Weighted straight-line fit of segment ``k`` (hit index per plane) into its ``values``.
+
+    ``view``: z, resolution and its inverse square, by plane. Hits are in planes [lo, hi).
+    """
     s0 = sz = sx = 0.0
     n = 0
-    for p in range(len(z)):
+    for p in range(lo, hi):
         if segments[k, p] >= 0:
-            w = 1.0 / (sigma[p] * sigma[p])
+            w = view[WEIGHT, p]
             s0 += w
-            sz += w * z[p]
+            sz += w * view[PLACE, p]
             sx += w * position[segments[k, p]]
             n += 1
     mean_z, mean_x = sz / s0, sx / s0
     szz = szx = 0.0
-    for p in range(len(z)):
+    for p in range(lo, hi):
         if segments[k, p] >= 0:
-            w = 1.0 / (sigma[p] * sigma[p])
-            szz += w * (z[p] - mean_z) ** 2
-            szx += w * (z[p] - mean_z) * (position[segments[k, p]] - mean_x)
+            w, away = view[WEIGHT, p], view[PLACE, p] - mean_z
+            szz += w * away**2
+            szx += w * away * (position[segments[k, p]] - mean_x)
     slope = szx / szz
     chi2 = 0.0
-    for p in range(len(z)):
+    for p in range(lo, hi):
         if segments[k, p] >= 0:
-            r = (position[segments[k, p]] - mean_x - slope * (z[p] - mean_z)) / sigma[p]
+            r = position[segments[k, p]] - mean_x - slope * (view[PLACE, p] - mean_z)
+            r /= view[SIGMA, p]
             chi2 += r * r
     values[k, HITS] = n
     values[k, Z] = mean_z
@@ -122,8 +141,7 @@ def find_segments(  # type: ignore[no-untyped-def]
     start,
     position,
     used,
-    z,
-    sigma,
+    view,
     kink,
     max_slope,
     segments,
@@ -145,6 +163,8 @@ def find_segments(  # type: ignore[no-untyped-def]
         (planes + 1,): hits of plane p are start[p] to start[p + 1].
     position, used
         Of the event's hits.
+    view
+        `view_rows` of the view.
     kink
         Rms scattering angle that the road allows for, rad.
     max_slope
@@ -159,9 +179,12 @@ def find_segments(  # type: ignore[no-untyped-def]
     """
     found = 0
     capacity = len(segments)
+    unused = start[hi] - start[lo]
+    for h in range(start[lo], start[hi]):
+        unused -= used[h]
     for s in range(len(pairs)):
         a, b = pairs[s, 0], pairs[s, 1]
-        per_mm = 1.0 / (z[b] - z[a])
+        per_mm = 1.0 / (view[PLACE, b] - view[PLACE, a])
         for i in range(start[a], start[a + 1]):
             if used[i]:
                 continue
@@ -188,7 +211,7 @@ def find_segments(  # type: ignore[no-untyped-def]
                 for c in range(lo, hi):
                     if c in (a, b) or start[c] == start[c + 1]:
                         continue
-                    expected = position[i] + slope * (z[c] - z[a])
+                    expected = position[i] + slope * (view[PLACE, c] - view[PLACE, a])
                     away = kink * road[s, c, 1]
                     variance = road[s, c, 0] + away * away
                     nearest = ROAD * ROAD * variance
@@ -201,6 +224,8 @@ def find_segments(  # type: ignore[no-untyped-def]
                         n += 1
                 if n < min_hits:
                     continue
-                fit_line(segments, values, found, position, z, sigma)
+                fit_line(segments, values, found, position, view, lo, hi)
                 found += 1
+                if n == unused:
+                    return found  # all other pairs are parts of it
     return found

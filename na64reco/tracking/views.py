@@ -15,6 +15,7 @@ from na64reco.tracking.rivals import MISSING, QP, SCORE, START, T, resolve
 from na64reco.tracking.segments import (
     CHI2,
     HITS,
+    PLACE,
     SLOPE,
     VAR_SLOPE,
     VAR_X,
@@ -83,7 +84,7 @@ def _unused_planes(start, used, lo, hi):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(**BORROWING)
+@njit(**_INLINED)
 def _bend(x, slope, qp, here, there, magnets):  # type: ignore[no-untyped-def]
     """x at ``there`` of a track without slope in y, NaN where it turns back in a field.
 
@@ -109,7 +110,7 @@ def _bend(x, slope, qp, here, there, magnets):  # type: ignore[no-untyped-def]
     return x + slope * (there - here)
 
 
-@njit(**BORROWING)
+@njit(**_INLINED)
 def _match(up, u, down, d, bend, centre, kink, magnets):  # type: ignore[no-untyped-def]
     """q/p and chi2 of segments u and d that meet in the field; (0, -1) where they do not."""
     sin_in = up[u, SLOPE] / math.sqrt(1.0 + up[u, SLOPE] ** 2)
@@ -126,7 +127,7 @@ def _match(up, u, down, d, bend, centre, kink, magnets):  # type: ignore[no-unty
     return qp, (chi2 if chi2 <= _MATCH * _MATCH else -1.0)  # of a NaN too
 
 
-@njit(**BORROWING)
+@njit(**_INLINED)
 def _single(x, z, down, d, bend, centre):  # type: ignore[no-untyped-def]
     """Slope and q/p if a track from (z, x) meets the segment behind at the field's centre."""
     middle = down[d, X] + down[d, SLOPE] * (centre - down[d, Z])
@@ -137,8 +138,8 @@ def _single(x, z, down, d, bend, centre):  # type: ignore[no-untyped-def]
 
 @njit(**_INLINED)
 def bent_tracks(  # type: ignore[no-untyped-def]
-    start, position, time, weight, used, nothing, z, sigma, upstream, first_z, max_slope,
-    beam_slope, bend, centre, kink, kink_per_momentum, magnets, pairs_up, pairs_down, roads_up,
+    start, position, time, weight, used, nothing, view, upstream, first_z, max_slope, beam_slope,
+    bend, centre, kink, kink_per_momentum, magnets, pairs_up, pairs_down, roads_up,
     roads_down, up_hits, up, down_hits, down, trial_hits, trial, kept_hits, kept, number, room,
     least_own,
 ):  # fmt: skip
@@ -152,7 +153,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
         Number kept in ``kept_hits``, ``kept``; whether there was a segment behind the magnets;
         whether there were more combinations than room.
     """
-    planes, capacity = len(z), len(trial)
+    planes, capacity = view.shape[1], len(trial)
     again = number > 0
     any_down = False
     for attempt in range(4):
@@ -176,7 +177,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
             continue
         taken = nothing if sharing else used
         n_down = find_segments(
-            pairs_down, roads_down, upstream, planes, min_down, start, position, taken, z, sigma,
+            pairs_down, roads_down, upstream, planes, min_down, start, position, taken, view,
             kink, _MAX_SLOPE, down_hits, down,
         )  # fmt: skip
         if n_down < 0:
@@ -191,7 +192,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                     if used[h]:
                         continue
                     for d in range(n_down):
-                        slope, qp = _single(position[h], z[p], down, d, bend, centre)
+                        slope, qp = _single(position[h], view[PLACE, p], down, d, bend, centre)
                         if abs(slope) > max_slope or abs(qp) > 1.0 / _MIN_MOMENTUM:
                             continue
                         if n == capacity:
@@ -199,7 +200,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         for c in range(planes):
                             trial_hits[n, c] = down_hits[d, c]
                         trial_hits[n, p] = h
-                        trial[n, START] = position[h] + slope * (first_z - z[p])
+                        trial[n, START] = position[h] + slope * (first_z - view[PLACE, p])
                         trial[n, T] = slope
                         trial[n, QP] = qp
                         unlikely = (slope - beam_slope) / (_SINGLE_SPREAD * max_slope)
@@ -208,7 +209,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         n += 1
         else:
             n_up = find_segments(
-                pairs_up, roads_up, 0, upstream, 2, start, position, taken, z, sigma, kink,
+                pairs_up, roads_up, 0, upstream, 2, start, position, taken, view, kink,
                 max_slope, up_hits, up,
             )  # fmt: skip
             if n_up < 0:
@@ -238,7 +239,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
 
 @njit(**_INLINED)
 def straight_tracks(  # type: ignore[no-untyped-def]
-    start, position, time, weight, used, z, sigma, upstream, first_z, max_slope, kink, pairs, roads,
+    start, position, time, weight, used, view, upstream, first_z, max_slope, kink, pairs, roads,
     line_hits, lines, nothing, trial, kept_hits, kept, number, room, least_own,
 ):  # fmt: skip
     """Tracks of one event in the other view: at least one hit before, two behind the magnets.
@@ -247,13 +248,13 @@ def straight_tracks(  # type: ignore[no-untyped-def]
     no such track, three hits are enough.
     Returns the number kept, -1 where there were more combinations than room.
     """
-    planes = len(z)
+    planes = view.shape[1]
     again = number > 0
     for attempt in range(2):
         min_hits = max(3, planes - 2) if attempt == 0 else 3
         n = find_segments(
-            pairs, roads, 0, planes, min_hits, start, position, nothing if again else used, z,
-            sigma, kink, max_slope, line_hits, lines,
+            pairs, roads, 0, planes, min_hits, start, position, nothing if again else used, view,
+            kink, max_slope, line_hits, lines,
         )  # fmt: skip
         if n < 0:
             return number if again else -1
