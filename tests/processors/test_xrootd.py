@@ -387,11 +387,11 @@ IMPATIENT = {
 }
 
 
-def command(number, server, *arguments):
-    """The command line, and a server that gets a signal after 200 events."""
+def command(number, server, last, *arguments):
+    """The command line, and a server that gets a signal after so many events."""
     return subprocess.Popen(
         [
-            *(sys.executable, "-c", DRIVER, str(int(number)), str(server.process.pid), "200"),
+            *(sys.executable, "-c", DRIVER, str(int(number)), str(server.process.pid), str(last)),
             *map(str, arguments),
         ],
         env={**os.environ, **IMPATIENT},
@@ -407,7 +407,7 @@ POOL = ("--executor", "futures", "--workers", "2", "--chunk-size", "100")
 def test_a_pool_waits_for_a_server_that_comes_back(server, selection_path, good, tmp_path):
     out = tmp_path / "out"
     with command(
-        signal.SIGKILL, server, "run", selection_path, server.url("set"), "-o", out, *POOL
+        signal.SIGKILL, server, 200, "run", selection_path, server.url("set"), "-o", out, *POOL
     ) as driver:
         server.process.wait(120)
         time.sleep(1)
@@ -424,11 +424,13 @@ def test_a_server_that_falls_silent_ends_the_run_and_resume_goes_on(
     out = tmp_path / "out"
     arguments = ("run", selection_path, server.url("set"), "-o", out, *POOL, "--skip-bad-files")
     started = time.monotonic()
-    with command(signal.SIGSTOP, server, *arguments) as driver:
+    with command(signal.SIGSTOP, server, 800, *arguments) as driver:
         _, errors = driver.communicate(timeout=120)
     server.process.send_signal(signal.SIGCONT)
     assert driver.returncode == 1
-    assert f"{NAMES[0]} cannot be read at the moment" in " ".join(errors.split())
+    # The first file is complete: there would be a result if the others were skipped.
+    text = " ".join(errors.split())
+    assert any(f"{name} cannot be read at the moment" in text for name in NAMES[1:])
     assert "(entries " in errors
     assert "--resume continues" in errors
     # Four times 2 s, and 10.5 s in between.
@@ -436,7 +438,7 @@ def test_a_server_that_falls_silent_ends_the_run_and_resume_goes_on(
     assert not out.exists()
     run(selection_path, server.url("set"), out, chunk_size=100, skip_bad_files=True, resume=True)
     options = json.loads((out / "run.json").read_text())["options"]
-    assert options["resumed_chunks"] >= 2
+    assert options["resumed_chunks"] >= 8
     assert outputs(out) == outputs(good)
 
 
