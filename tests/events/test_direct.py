@@ -129,7 +129,9 @@ def test_decompression_lets_other_threads_work():
     np.testing.assert_array_equal(into.view(np.uint32), values)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(bounds=st.tuples(st.integers(0, 119), st.integers(1, 120)).filter(lambda b: b[0] < b[1]))
 def test_any_range_is_that_of_nanoevents(written, bounds):
     with open_file(written["ttree"]) as file:
