@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from na64reco.calorimeters.cells import TIME_WINDOW, HitArrays, fill_event, prepare_cells
+from na64reco.calorimeters.shares import FAST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def _mips(energy: NDArray[np.float32], mip: float) -> NDArray[np.int16]:
     return np.searchsorted(MIP_EDGES, energy / mip, side="right").astype(np.int16)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _reconstruct(
     hits: HitArrays,
     shape: tuple[int, int, int],
@@ -146,9 +147,10 @@ def _reconstruct(
         alike, muons = True, -1
         for module in range(modules):
             total = out = 0.0
-            for cell in range(module * cells, (module + 1) * cells):
-                total += in_time[cell]
-                out += out_of_time[cell]
+            first = np.uint64(module * cells)
+            for cell in range(cells):
+                total += in_time[first + np.uint64(cell)]
+                out += out_of_time[first + np.uint64(cell)]
             values[module, event] = total
             number = _count(values[module, event] / mip)
             mips[module, event] = number

@@ -97,6 +97,42 @@ def test_columns_that_are_wanted_are_as_without_asking(showers, setup, condition
         np.testing.assert_array_equal(values, everything[name], err_msg=name)
 
 
+def test_shape_in_a_second_call_for_some_events(showers, setup, conditions):
+    """All but the shape needs no track; the shape of some events is that of all of them."""
+    hits, chosen = dense_hits(showers.cells, conditions.ecal), np.array([5, 3, 40, 41])
+    x = np.where(np.arange(len(showers.x)) % 4 == 0, np.nan, showers.x)
+    everything = reconstruct_ecal(hits, setup, conditions, impact_x=x, impact_y=showers.y)
+    names = tuple(name for name in everything if name != "ecal.chi2")
+    first = reconstruct_ecal(hits, setup, conditions, wanted=names)
+    assert set(first) == set(names)
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, everything[name], err_msg=name)
+    second = reconstruct_ecal(
+        hits.select(chosen),
+        setup,
+        conditions,
+        impact_x=x[chosen],
+        impact_y=showers.y[chosen],
+        wanted=("ecal.chi2",),
+    )
+    assert set(second) == {"ecal.chi2"}
+    np.testing.assert_array_equal(second["ecal.chi2"], everything["ecal.chi2"][chosen])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [(1, 2, 3, np.inf, 0.0), (1, 2, 3, 9.0, np.nan), (2, 0, 0, 9.0, 0.0), (0, 5, 9, 9.0, 0.0)],
+)
+def test_what_is_no_hit_of_a_cell_is_left_out(setup, conditions, broken):
+    """As are hits with NaN, and cells that do not exist; the other hits count all the same."""
+    sound = [(0, 3, 3, 500.0, 0.0), (1, 3, 3, 8000.0, 1.0), (1, 3, 4, 700.0, 40.0)]
+    found = reconstruct_ecal(make_hits([sound, [*sound, broken], sound], NAMES), setup, conditions)
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, values[:1].repeat(3), err_msg=name)
+    assert found["prs.energy"][1] == pytest.approx(5)
+    assert found["ecal.energy_out"][1] == pytest.approx(7)
+
+
 def test_sums_of_hand_made_hits(setup, conditions):
     hits = make_hits(
         [
