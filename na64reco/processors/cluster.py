@@ -175,12 +175,12 @@ class _Cluster:
     def _look(self) -> None:
         """Count the workers from time to time; say so if there is none for long."""
         now = time.monotonic()
-        if now < self._next_look:
-            return
+        if now < self._next_look or self._client.status != "running":
+            return  # a lost scheduler is not asked: the next result tells
         self._next_look = now + LOOK
         try:
             workers = sum(self._client.nthreads().values())
-        except (OSError, TimeoutError):  # of a scheduler that is lost: the next result tells
+        except (OSError, TimeoutError):  # it is lost at this moment
             return
         if workers:
             self._idle_since, self._next_word = now, IDLE
