@@ -118,9 +118,7 @@ def test_chunks_with_several_runs(tmp_path):
 
 
 def test_no_event_left_for_tracks(tmp_path):
-    text = (
-        "based_on: electron-invisible-2022\ncuts: [{name: PRS, variable: prs.energy, min: 1000000.0}]\n"
-    )
+    text = "based_on: electron-invisible-2022\ncuts: [{name: PRS, variable: prs.energy, min: 1000000.0}]\n"
     (tmp_path / "none.yaml").write_text(text)
     selection = load_selection(tmp_path / "none.yaml")
     whole, sequential = both(selection, SAMPLES / "physics.root", tmp_path)
