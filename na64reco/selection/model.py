@@ -260,7 +260,7 @@ class Selection(_Part):
 
     @property
     def cut_names(self) -> tuple[str, ...]:
-        """In the order of the cutflow. Those that need a track stand best last (`run --sequential`)."""
+        """In the order of the cutflow."""
         return tuple(cut.name for cut in self.cuts)
 
     @property
