@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
-from na64reco.tracking.kernels import BORROWING
+from na64reco.tracking.kernels import BORROWING, ZERO
 from na64reco.tracking.planes import TECHNOLOGIES
 from na64reco.tracking.room import Room
 
@@ -258,14 +258,14 @@ def _select_any(  # type: ignore[no-untyped-def]
     """`_select` for hits in any order. Inlined, since a call hands over 130 numbers."""
     after, bad = _select(
         begin, end, station, projection, strip, charge, time, lookup, limits, dead,
-        False, used, lo, hi, falls, strips, charges, times,
+        np.bool_(False), used, lo, hi, falls, strips, charges, times,
     )  # fmt: skip
     if after < 0:
         after = used + end - begin
         _reserve(begin, end, station, projection, lookup, used, lo, hi, falls)
         _, bad = _select(
             begin, end, station, projection, strip, charge, time, lookup, limits, dead,
-            True, used, lo, hi, falls, strips, charges, times,
+            np.bool_(True), used, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
     return after, bad
 
@@ -280,8 +280,9 @@ def _cluster(  # type: ignore[no-untyped-def]
     zero = planes.shift - 0.5 * (channels - 1) * pitch  # position of strip 0
     min_charge, dead = planes.min_charge, planes.dead
     limits = np.empty((n, 4))  # of good strips: number, least charge, middle and width of times
-    limits[:, 0], limits[:, 1] = channels, np.maximum(min_charge, _TINY)
-    limits[:, 2], limits[:, 3] = planes.time, STRIP_WINDOW * width
+    for p in range(n):  # one by one: columns as a whole take seconds to compile
+        limits[p, 0], limits[p, 1] = channels[p], np.maximum(min_charge[p], _TINY)
+        limits[p, 2], limits[p, 3] = planes.time[p], STRIP_WINDOW * width[p]
     largest = 0
     for e in range(events):
         largest = max(largest, mm[0][e + 1] - mm[0][e] + gem[0][e + 1] - gem[0][e])
@@ -302,7 +303,7 @@ def _cluster(  # type: ignore[no-untyped-def]
         used, bad = _select_any(
             mm_offsets[e], mm_offsets[e + 1], mm_station, mm_projection, mm_strip, mm_charge,
             mm_time, mm_lookup, limits, dead,
-            0, lo, hi, falls, strips, charges, times,
+            ZERO, lo, hi, falls, strips, charges, times,
         )  # fmt: skip
         _, bad2 = _select_any(
             gem_offsets[e], gem_offsets[e + 1], gem_station, gem_projection, gem_strip, gem_charge,

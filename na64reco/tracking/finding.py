@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
+from na64reco.tracking.kernels import ZERO
 from na64reco.tracking.pairing import charge_partners, pair_views, view_times
 from na64reco.tracking.rivals import QP, START, WIDTH, T
 from na64reco.tracking.room import Room
@@ -205,7 +206,7 @@ def _find(  # type: ignore[no-untyped-def]
             continue
         used_x[:n_hits_x] = False
         used_y[:n_hits_y] = False
-        n_x = n_y = 0
+        n_x = n_y = ZERO
         any_down = busy = False
         for attempt in range(2):
             # Again for the view with fewer tracks: another particle may be near one there.

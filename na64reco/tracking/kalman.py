@@ -272,9 +272,10 @@ def filter_tracks(  # type: ignore[no-untyped-def]
                     there = np.isfinite(value)
                     values[c, 0, b] = value if there else 0.0
                     values[c, 1, b] = 1.0 if there else 0.0
+            # np.bool_: a literal True is a type of its own, and all would be compiled twice.
             _filter(
-                values, rows, number, planes, magnets, names, steps, True, s, kept, alive,
-                scratch, store, field,
+                values, rows, number, planes, magnets, names, steps, np.bool_(True), s, kept,
+                alive, scratch, store, field,
             )  # fmt: skip
             _put(s, rows, number, last, last_var, last_cov)
             for b in range(number):
@@ -284,8 +285,8 @@ def filter_tracks(  # type: ignore[no-untyped-def]
                 for i in range(2):
                     s[REFERENCE + i * LANES + b] -= rest * s[REFERENCE + (2 + i) * LANES + b]
             _filter(
-                values, rows, number, planes, magnets, names_back, steps_back, False, s, kept,
-                alive, scratch, store, field,
+                values, rows, number, planes, magnets, names_back, steps_back, np.bool_(False), s,
+                kept, alive, scratch, store, field,
             )  # fmt: skip
             _put(s, rows, number, first, first_var, first_cov)
             for b in range(number):
@@ -296,7 +297,8 @@ def filter_tracks(  # type: ignore[no-untyped-def]
                 if near or iteration == _ITERATIONS - 1:
                     ok[t] = True
                 else:
-                    start[t, :] = first[t]
+                    for i in range(5):
+                        start[t, i] = first[t, i]
                     trial[again] = t
                     again += 1
         pending = again

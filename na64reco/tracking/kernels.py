@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["ALLOCATING", "BORROWING"]
+import numpy as np
+
+__all__ = ["ALLOCATING", "BORROWING", "ZERO"]
 
 BORROWING: Final[dict[str, Any]] = {
     "cache": True,
@@ -21,3 +23,9 @@ entry and exit. Where such a function allocates nevertheless, numba refuses to c
 
 ALLOCATING: Final[dict[str, Any]] = BORROWING | {"_nrt": True}
 """For functions that allocate and are called by such ones, rarely: options are inherited."""
+
+ZERO: Final = np.int64(0)
+"""What counters start from that are handed over, and what is said in the place of a literal 0.
+
+To numba, a literal is of a type of its own: a kernel that takes it is compiled once more.
+"""

@@ -18,6 +18,7 @@ from numba import njit
 
 from na64reco.events import Hits
 from na64reco.tracking.clusters import STRIP_WINDOW
+from na64reco.tracking.kernels import ZERO
 
 if TYPE_CHECKING:
     from na64reco.setup import Setup
@@ -135,7 +136,7 @@ def _unfold(  # type: ignore[no-untyped-def]
                     if s >= 0 and not dead[p, s]:
                         words[p, s >> 6] |= one << (np.uint64(s) & last)
         for p in range(planes):
-            n = 0
+            n = ZERO
             for w in range(words.shape[1]):
                 here = words[p, w]
                 while here:

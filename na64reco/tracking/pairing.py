@@ -100,6 +100,36 @@ def _own(hits, others):  # type: ignore[no-untyped-def]
     return n
 
 
+@njit(**BORROWING)
+def _size(hits):  # type: ignore[no-untyped-def]
+    """How many hits a track in a view has."""
+    n = 0
+    for p in range(len(hits)):
+        n += hits[p] >= 0
+    return n
+
+
+@njit(**BORROWING)
+def _least(values):  # type: ignore[no-untyped-def]
+    """Where the smallest of a few values is; numpy's takes longer to compile than all of this."""
+    best = 0
+    for k in range(1, len(values)):
+        if values[k] < values[best]:
+            best = k
+    return best
+
+
+@njit(**BORROWING)
+def _rank(values, ranked):  # type: ignore[no-untyped-def]
+    """Places of a few values, smallest first, into ``ranked``: by insertion, see `_least`."""
+    for k in range(len(values)):
+        at = k
+        while at > 0 and values[ranked[at - 1]] > values[k]:
+            ranked[at] = ranked[at - 1]
+            at -= 1
+        ranked[at] = k
+
+
 @njit(**ALLOCATING)
 def _put_back(joined, costs, x_hits, y_hits, order):  # type: ignore[no-untyped-def]
     """In the ``order`` (smallest first), put candidates back that may be no particles.
@@ -110,11 +140,13 @@ def _put_back(joined, costs, x_hits, y_hits, order):  # type: ignore[no-untyped-
     number, most = np.empty(total, np.int64), 0
     for k in range(total):
         i, j = joined[k]
-        number[k] = np.count_nonzero(x_hits[i] >= 0) + np.count_nonzero(y_hits[j] >= 0)
+        number[k] = _size(x_hits[i]) + _size(y_hits[j])
         most = max(most, number[k])
     for k in range(total):
         order[k] += _DOUBT * max(0, most - number[k] - _SPARE)
-    for better in np.argsort(costs):  # best first: what goes behind it stays behind all better
+    ranked = np.empty(total, np.int64)
+    _rank(costs, ranked)
+    for better in ranked:  # best first: what goes behind it stays behind all better
         for k in range(total):
             if costs[k] > costs[better] and order[k] <= order[better]:
                 own = _own(x_hits[joined[k, 0]], x_hits[joined[better, 0]])
@@ -192,9 +224,9 @@ def _pair_many(  # type: ignore[no-untyped-def]
     for k in range(total):
         i, j = (k, y_of[k]) if n_x >= n_y else (x_of[k], k)
         if j < 0:
-            j = int(np.argmin(costs[i]))
+            j = _least(costs[i])
         if i < 0:
-            i = int(np.argmin(costs[:, j]))
+            i = _least(costs[:, j])
         weight = x_weights[i] + y_weights[j]
         mean = (x_times[i] * x_weights[i] + y_times[j] * y_weights[j]) / weight
         joined[k, 0], joined[k, 1], when[k] = i, j, mean
@@ -203,7 +235,7 @@ def _pair_many(  # type: ignore[no-untyped-def]
         order[k] += mean * mean / (_TRIGGER_TIME**2 + 1.0 / weight)
     _put_back(joined, cost, x_hits, y_hits, order)
     for k in range(n):
-        best = np.argmin(order)
+        best = _least(order)
         pairs[k, 0], pairs[k, 1] = joined[best, 0], joined[best, 1]
         times[k] = when[best]
         order[best] = math.inf

@@ -123,7 +123,8 @@ def _keep_of_crowd(  # type: ignore[no-untyped-def]
         _exchange(hits, scores, n, chosen)
         for k in range(first, kept):
             best = chosen[k - first]
-            kept_hits[k, :] = hits[best]
+            for p in range(hits.shape[1]):  # a row as a whole takes a second to compile
+                kept_hits[k, p] = hits[best, p]
             for i in range(FROM):
                 kept_values[k, i] = scores[best] if i == SCORE else values[best, i]
     return kept

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from na64reco.tracking.kernels import BORROWING
+from na64reco.tracking.kernels import BORROWING, ZERO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,7 +177,7 @@ def find_segments(  # type: ignore[no-untyped-def]
     int
         Number of segments, or -1 where there was no room for all.
     """
-    found = 0
+    found = ZERO
     capacity = len(segments)
     unused = start[hi] - start[lo]
     for h in range(start[lo], start[hi]):

@@ -13,6 +13,7 @@ from typing import Final
 
 from numba import njit
 
+from na64reco.tracking.kernels import ZERO
 from na64reco.tracking.segments import ROAD
 
 __all__ = ["attach_stereo"]
@@ -64,7 +65,9 @@ def attach_stereo(  # type: ignore[no-untyped-def]
         at = stereo.z[s]
         lo, hi = (0, x_view.upstream) if s < stereo.upstream else (x_view.upstream, len(x_view.z))
         x, var_x = _line_at(x_hits, x_position, x_view.z, x_view.sigma, lo, hi, at, angle)
-        y, var_y = _line_at(y_hits, y_position, y_view.z, y_view.sigma, 0, len(y_view.z), at, angle)
+        y, var_y = _line_at(
+            y_hits, y_position, y_view.z, y_view.sigma, ZERO, len(y_view.z), at, angle
+        )
         variance = stereo.sigma[s] ** 2
         variance += stereo.cos[s] ** 2 * var_x + stereo.sin[s] ** 2 * var_y
         expected = x * stereo.cos[s] + y * stereo.sin[s] - stereo.origin[s]

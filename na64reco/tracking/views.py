@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+import numpy as np
 from numba import njit
 
 from na64reco.constants import BEND_PER_TESLA_MM
-from na64reco.tracking.kernels import BORROWING
+from na64reco.tracking.kernels import BORROWING, ZERO
 from na64reco.tracking.rivals import MISSING, QP, SCORE, START, T, resolve
 from na64reco.tracking.segments import (
     CHI2,
@@ -168,11 +169,11 @@ def bent_tracks(  # type: ignore[no-untyped-def]
         ):
             continue
         if sharing:
-            if number == 0 or _unused_planes(start, used, 0, planes) < least_own:
+            if number == 0 or _unused_planes(start, used, ZERO, planes) < least_own:
                 continue
         elif (
             _unused_planes(start, used, upstream, planes) < min_down
-            or _unused_planes(start, used, 0, upstream) < min_up
+            or _unused_planes(start, used, ZERO, upstream) < min_up
         ):
             continue
         taken = nothing if sharing else used
@@ -185,7 +186,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
         if n_down == 0:
             continue
         any_down = True
-        n = 0
+        n = ZERO
         if min_up == 1:
             for p in range(upstream):
                 for h in range(start[p], start[p + 1]):
@@ -209,7 +210,7 @@ def bent_tracks(  # type: ignore[no-untyped-def]
                         n += 1
         else:
             n_up = find_segments(
-                pairs_up, roads_up, 0, upstream, 2, start, position, taken, view, kink,
+                pairs_up, roads_up, ZERO, upstream, np.int64(2), start, position, taken, view, kink,
                 max_slope, up_hits, up,
             )  # fmt: skip
             if n_up < 0:
@@ -253,12 +254,12 @@ def straight_tracks(  # type: ignore[no-untyped-def]
     for attempt in range(2):
         min_hits = max(3, planes - 2) if attempt == 0 else 3
         n = find_segments(
-            pairs, roads, 0, planes, min_hits, start, position, nothing if again else used, view,
+            pairs, roads, ZERO, planes, min_hits, start, position, nothing if again else used, view,
             kink, max_slope, line_hits, lines,
         )  # fmt: skip
         if n < 0:
             return number if again else -1
-        m = 0
+        m = ZERO
         for k in range(n):
             behind = 0
             for p in range(upstream, planes):
