@@ -1,8 +1,7 @@
 """The whole chain, hits to histograms, against only reading the same branches with uproot.
 
 Both are timed in CPU seconds, alternating, so that a busy machine moves both; the figure to watch
-is their ratio. uproot reads in a process of its own: na64reco tells the allocator of its process to
-keep memory, from which uproot would gain too. What a run costs however few events it has (outputs,
+is their ratio. uproot reads in a process of its own, where it is faster. What a run costs however few events it has (outputs,
 conditions, headers of files) is a line of its own, from a file of a thousand events. Memory is
 measured by `benchmarks.memory`.
 """
@@ -29,14 +28,14 @@ SELECTION = "electron-invisible-2022"
 CALIBRATION = "electron-calibration-2022"
 """For beam electrons one after the other: the search's first cut rejects these."""
 SETUP = "2022-electron"
-EVENTS = 100_000
+EVENTS = 200_000
 """Beam electrons, of which every one is simulated."""
-TRIGGERS = 400_000
+TRIGGERS = 1_000_000
 """Physics triggers, which are copies."""
-LONG = 1_000_000
-"""Physics triggers for two workers."""
+LONG = 3_000_000
+"""Physics triggers for two workers: seconds of work, beside which starting them is little."""
 FEW = 1_000
-REPEATS = 3
+REPEATS = 5
 PARTS = {
     "reading": ("read_hits", "read_scalar"),
     "checks": ("check_events", "intervals_of"),
