@@ -1,9 +1,9 @@
 """The whole chain, hits to histograms, against only reading the same branches with uproot.
 
 Both are timed in CPU seconds, alternating, so that a busy machine moves both; the figure to watch
-is their ratio. uproot reads in a process of its own, where it is faster. What a run costs however few events it has (outputs,
-conditions, headers of files) is a line of its own, from a file of a thousand events. Memory is
-measured by `benchmarks.memory`.
+is their ratio. uproot reads in a process of its own, where it is faster. What a run costs however
+few events it has (outputs, conditions, headers of files) is a line of its own, from a file of a
+thousand events. Memory is measured by `benchmarks.memory`.
 """
 
 from __future__ import annotations
