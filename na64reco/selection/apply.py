@@ -54,6 +54,8 @@ class Outcome:
     @cached_property
     def cumulative(self) -> Mask:
         """Shape (cuts, events): passes that cut and all before it."""
+        if self.sequence is not None:
+            return self.passed
         # Row by row: numpy's accumulate takes ten times as long.
         result = self.passed.copy()
         for before, row in pairwise(result):

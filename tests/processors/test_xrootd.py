@@ -469,6 +469,18 @@ sys.exit(main())
 """
 
 
+def catalogue_soon(url, folder):
+    """`na64reco catalogue` with little patience."""
+    return subprocess.run(
+        [sys.executable, "-c", SHORT, "catalogue", url, "-o", folder / "fileset.yaml"],
+        env={**os.environ, **IMPATIENT},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("name", ["run_1.root", "run_*.root"])
 def test_a_server_that_says_nothing_is_not_waited_for_for_ever(name, tmp_path):
     with socket.socket() as silent:
@@ -476,13 +488,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(name, tmp_path):
         silent.listen()  # the system accepts
         url = f"root://127.0.0.1:{silent.getsockname()[1]}//{name}"
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", SHORT, "catalogue", url, "-o", tmp_path / "fileset.yaml"],
-            env={**os.environ, **IMPATIENT},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = catalogue_soon(url, tmp_path)
     assert done.returncode == 1
     assert f"{name} cannot be read at the moment: " in " ".join(done.stderr.split())
     # Two times a second or two, and what it takes to start.
@@ -521,13 +527,7 @@ def test_a_redirector_lists_the_files_of_all_its_servers(data_files, selection_p
         run(selection_path, data_files, tmp_path / "local")
         assert outputs(tmp_path / "out") == outputs(tmp_path / "local")
         halves[1].stop()
-        done = subprocess.run(
-            [sys.executable, "-c", SHORT, "catalogue", url, "-o", tmp_path / "fileset.yaml"],
-            env={**os.environ, **IMPATIENT},
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
+        done = catalogue_soon(url, tmp_path)
         assert done.returncode == 1
         assert "only some of the servers list /set" in " ".join(done.stderr.split())
     finally:
